@@ -1,0 +1,78 @@
+"""Quarantine: ops.quarantine holds every row set aside, once, with all its reasons and as it landed (CON-2, CON-3).
+
+ops.quarantine, partitioned by table: quarantine_id (sha2 of table and landed row), table, batch_id, load, run_id,
+quarantined_ts TIMESTAMP, key (JSON), cursor TIMESTAMP, reasons ARRAY<STRING>, row (JSON as landed), contract
+(fingerprint), trace_id. The error lane repeats the batch's rows as JSON files, rewritten whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakehouse import paths
+from lakehouse.contracts.model import Contract, Source
+from lakehouse.sqltext import literal, quote, timestamp
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.bronze.load import LoadStamp
+
+COLUMNS = (
+    ("quarantine_id", "STRING"),
+    ("table", "STRING"),
+    ("batch_id", "STRING"),
+    ("load", "BIGINT"),
+    ("run_id", "STRING"),
+    ("quarantined_ts", "TIMESTAMP"),
+    ("key", "STRING"),
+    ("cursor", "TIMESTAMP"),
+    ("reasons", "ARRAY<STRING>"),
+    ("row", "STRING"),
+    ("contract", "STRING"),
+    ("trace_id", "STRING"),
+)
+
+
+def set_aside(spark: SparkSession, contract: Contract, source: Source, bad: DataFrame, stamp: LoadStamp) -> int:
+    """Write the rows of `bad` that quarantine does not hold yet; how many of its rows are of this load.
+
+    In: a judged frame (see `lakehouse.bronze.judge`). A row read again by a lookback or a retry is not set aside
+    twice: what quarantine holds is left out, and the load's number keeps a zombie of the same load from committing.
+    """
+    from lakehouse.delta import ColumnSpec, TableSpec, drop_branch, fast_forward, latest_version, open_branch
+
+    path = paths.ops("quarantine")
+    key = ", ".join(map(quote, contract.primary_key))
+    entries = bad.selectExpr(
+        f"sha2(concat({literal(contract.name + chr(10))}, _landed), 256) AS quarantine_id",
+        f"{literal(contract.name)} AS table",
+        f"{literal(stamp.batch_id)} AS batch_id",
+        f"CAST({int(stamp.load)} AS BIGINT) AS load",
+        f"{literal(stamp.run_id)} AS run_id",
+        f"{timestamp(stamp.ingest_ts)} AS quarantined_ts",
+        f"to_json(struct({key})) AS key",
+        f"CAST({quote(source.cursor)} AS TIMESTAMP) AS cursor",
+        "_reasons AS reasons",
+        "_landed AS row",
+        f"{literal(contract.fingerprint)} AS contract",
+        f"{literal(stamp.trace_id)} AS trace_id",
+    ).dropDuplicates(["quarantine_id"])
+    if latest_version(path) >= 0:
+        held = spark.read.format("delta").load(path).where(f"table = {literal(contract.name)}").select("quarantine_id")
+        entries = entries.join(held, on="quarantine_id", how="left_anti")
+    spec = TableSpec(tuple(ColumnSpec(name, kind) for name, kind in COLUMNS), partition_by=("table",))
+    branch = open_branch(path, f"{path}/_branch/{stamp.batch_id}/{contract.name}", spec, "append")
+    entries.select(*[name for name, _ in COLUMNS]).write.format("delta").mode("append").save(branch.path)
+    fast_forward(
+        branch,
+        f"quarantine/{contract.name}/{stamp.batch_id}",
+        stamp.load,
+        {"batch_id": stamp.batch_id, "run_id": stamp.run_id},
+        rebase_appends=True,
+    )
+    drop_branch(branch)
+    mine = spark.read.format("delta").load(path)
+    mine = mine.where(f"table = {literal(contract.name)} AND batch_id = {literal(stamp.batch_id)}")
+    mine.coalesce(1).write.mode("overwrite").json(paths.error_lane(contract.name, stamp.run_date, stamp.batch_id))
+    return int(mine.where(f"load = {int(stamp.load)}").count())

@@ -1,0 +1,88 @@
+"""Settings: read once from include/config/<name>.yaml and the few LAKEHOUSE_* variables, then frozen.
+
+Not for secrets: those come from Airflow connections (see `lakehouse.connections`).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lakehouse.errors import ConfigError
+
+#: The checkout (or image root) that holds include/, dags/ and plugins/.
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are and who serves them."""
+
+    #: State of this installation: sandbox, logs, lake (local mode). `LAKEHOUSE_HOME`.
+    home: Path
+    #: Folder of table folders, <layer>/<table>/. `LAKEHOUSE_TABLES`.
+    tables: Path
+    #: Root URI or path of the lake: Delta tables, landing files, error lanes.
+    lake: str
+    #: Downloads shared between checkouts: Spark jars. `LAKEHOUSE_CACHE`.
+    cache: Path
+    #: Spark Connect endpoint (sc://host:port/;token=...); empty means `LAKEHOUSE_SPARK_REMOTE` must say.
+    spark_remote: str
+    #: Folder of the resolved Spark jars.
+    spark_jars: Path
+    #: Kind of the published watermark copy: sqlite or ssm.
+    watermark_store: str
+    #: SQLite file, or SSM path prefix.
+    watermark_location: str
+    #: Airflow connection whose password keys the PII tokens (HMAC-SHA256).
+    pii_key_connection: str
+    #: Folder of the JSON logs.
+    logs: Path
+    #: File the CLI appends OpenLineage events to.
+    lineage: Path
+
+
+def load(environ: dict[str, str] | None = None) -> Settings:
+    """Read the settings for `environ` (default: this process's). Raises ConfigError naming file and key."""
+    env = dict(os.environ if environ is None else environ)
+    home = Path(env.get("LAKEHOUSE_HOME") or PROJECT / ".lakehouse").expanduser().resolve()
+    cache = Path(env.get("LAKEHOUSE_CACHE") or Path.home() / ".cache" / "lakehouse").expanduser().resolve()
+    source = PROJECT / "include" / "config" / f"{env.get('LAKEHOUSE_CONFIG') or 'local'}.yaml"
+    if not source.is_file():
+        known = ", ".join(sorted(p.stem for p in source.parent.glob("*.yaml")))
+        raise ConfigError(f"No configuration {source}.", f"Set LAKEHOUSE_CONFIG to one of: {known}.")
+    raw: dict[str, Any] = yaml.safe_load(source.read_text()) or {}
+
+    def text(*keys: str) -> str:
+        value: Any = raw
+        for key in keys:
+            if not isinstance(value, dict) or key not in value:
+                raise ConfigError(f"{source}: '{'.'.join(keys)}' is missing.", "Add it; local.yaml shows every key.")
+            value = value[key]
+        return str(value or "").format(home=home, cache=cache)
+
+    tables = Path(env.get("LAKEHOUSE_TABLES") or PROJECT / "include" / "tables").expanduser().resolve()
+    return Settings(
+        home=home,
+        tables=tables,
+        lake=text("lake"),
+        cache=cache,
+        spark_remote=env.get("LAKEHOUSE_SPARK_REMOTE") or text("spark", "remote"),
+        spark_jars=Path(text("spark", "jars")),
+        watermark_store=text("watermarks", "store"),
+        watermark_location=text("watermarks", "location"),
+        pii_key_connection=text("pii_key_connection"),
+        logs=Path(text("logs")),
+        lineage=Path(text("lineage")),
+    )
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process."""
+    return load()

@@ -1,0 +1,114 @@
+"""What a contract says, as frozen values. Built by `lakehouse.contracts.parse` only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+Severity = Literal["critical", "warning"]
+Disposition = Literal["quarantine", "warn", "fail"]
+Strategy = Literal["append", "merge", "scd2"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One check, from the schema or from a quality entry.
+
+    A row rule carries `predicate`, Spark SQL that is true for a good row; a table rule (unique, reference,
+    row_count, sql) carries its `params` and is checked over the whole would-be table.
+    """
+
+    name: str
+    kind: Literal["not_null", "one_of", "pattern", "range", "length", "row", "unique", "reference", "row_count", "sql"]
+    columns: tuple[str, ...]
+    severity: Severity = "critical"
+    disposition: Disposition = "fail"
+    predicate: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    description: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: `type` is a Spark SQL type, `source_name` its name in the source (default: the same)."""
+
+    name: str
+    type: str
+    required: bool = False
+    description: str = ""
+    source_name: str = ""
+    classification: str = ""
+    #: How the extract protects the value before anything is written: tokenise, mask, or nothing.
+    protect: str = ""
+    #: Regular expression of the raw value (a protected column's token records whether it matched).
+    pattern: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a bronze table comes from. Durations are of the cursor's own clock."""
+
+    connection: str
+    kind: str
+    object: str
+    cursor: str
+    initial_value: datetime
+    lookback: timedelta
+    #: Longest window of one extract slice; the first load goes in such chunks.
+    chunk: timedelta
+    watermark_key: str
+    #: Whether a window without rows is an error (ING-7).
+    empty_is_error: bool = False
+
+
+@dataclass(frozen=True)
+class Scd2:
+    """How versions of a key are built. `opens_at` "" starts the first version at its own change."""
+
+    tracked: tuple[str, ...]
+    surrogate_key: str
+    opens_at: str = ""
+    unknown_member: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A table's contract. `name` is `layer.table`."""
+
+    name: str
+    layer: str
+    table: str
+    version: str
+    description: str
+    owner: str
+    owner_email: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    partition_by: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    strategy: Strategy
+    #: Tables of one group are audited all, then published together. "" stands alone.
+    publish_group: str
+    source: Source | None
+    scd2: Scd2 | None
+    #: Share of a load's rows (0..1) above which quarantine becomes a failure (CON-2).
+    quarantine_threshold: float
+    sla: dict[str, Any]
+    tags: tuple[str, ...]
+    path: Path
+    fingerprint: str
+
+    def column(self, name: str) -> Column:
+        """The column called `name`. Raises KeyError."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.name} has no column {name}")
+
+    @property
+    def row_rules(self) -> tuple[Rule, ...]:
+        """Rules that one row alone can break."""
+        return tuple(rule for rule in self.rules if rule.predicate)

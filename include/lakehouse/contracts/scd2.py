@@ -1,0 +1,58 @@
+"""The `scd2` custom property: how versions of a business key are built.
+
+The property is read and checked here; the versions themselves are the transform machinery's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lakehouse.contracts.model import Column, Scd2
+from lakehouse.contracts.properties import moment
+
+#: Columns that every versioned dimension has, and the type of each.
+VALIDITY = {"valid_from": "TIMESTAMP", "valid_to": "TIMESTAMP", "is_current": "BOOLEAN"}
+_REQUIRED = {"surrogateKey", "tracked"}
+_OPTIONAL = {"opensAt", "unknownMember"}
+
+Complain = Callable[[str, str, str], None]
+
+
+def read_scd2(value: Any, columns: list[Column], key: tuple[str, ...], complain: Complain) -> Scd2 | None:
+    """`value` as an Scd2; `complain(entry, what, remedy)` is called for each fault, and None returned."""
+    types = {column.name: column.type for column in columns}
+    if not isinstance(value, dict):
+        complain("", "scd2 is missing or not a mapping", "Give scd2: {surrogateKey, tracked: [columns]}.")
+        return None
+    faults: list[str] = []
+
+    def fault(entry: str, what: str, remedy: str) -> None:
+        faults.append(entry)
+        complain(entry, what, remedy)
+
+    for entry in sorted(_REQUIRED - set(value)):
+        fault(entry, f"scd2.{entry} is missing", "Add it.")
+    for entry in sorted(set(value) - _REQUIRED - _OPTIONAL):
+        fault(entry, f"scd2.{entry} is unknown", f"Known: {', '.join(sorted(_REQUIRED | _OPTIONAL))}.")
+    for name, wanted in VALIDITY.items():
+        if types.get(name) != wanted:
+            fault("", f"scd2 needs a column {name} of type {wanted}", "Add it to schema[0].properties.")
+    surrogate, tracked = value.get("surrogateKey"), value.get("tracked")
+    if surrogate is not None and (types.get(surrogate) != "BIGINT" or key != (surrogate,)):
+        fault(
+            "surrogateKey", f"surrogate key '{surrogate}' is not a BIGINT primary key", "Make it the only key column."
+        )
+    if tracked is not None and (not isinstance(tracked, list) or not tracked or set(map(str, tracked)) - set(types)):
+        fault("tracked", "scd2.tracked does not list columns of this contract", "List the columns that open a version.")
+    unknown = value.get("unknownMember") or {}
+    if not isinstance(unknown, dict) or set(unknown) - set(types):
+        fault("unknownMember", "scd2.unknownMember names no column of this contract", "Map its columns to values.")
+    if "opensAt" in value:
+        try:
+            moment(value["opensAt"])
+        except ValueError as error:
+            fault("opensAt", f"scd2.opensAt: {error}", "Write ISO 8601, e.g. 1900-01-01T00:00:00Z.")
+    if faults or not isinstance(tracked, list):
+        return None
+    return Scd2(tuple(tracked), str(surrogate), str(value.get("opensAt") or ""), dict(unknown))

@@ -1,0 +1,79 @@
+"""Lineage declared from contracts and SQL: what every step reads and writes, as (namespace, name) pairs.
+
+The Spark listener misses inputs of a MERGE from a sub-query; what the SQL says is complete. Plain values: the
+Airflow plugin turns them into OpenLineage events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lakehouse import paths
+from lakehouse.contracts.model import Contract
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set by OpenLineage's naming: `namespace` is the system, `name` the thing in it."""
+
+    namespace: str
+    name: str
+    #: (column, Spark SQL type), where the contract gives them.
+    columns: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class StepLineage:
+    """Inputs and outputs of one step."""
+
+    inputs: list[Dataset] = field(default_factory=list)
+    outputs: list[Dataset] = field(default_factory=list)
+
+
+def table(name: str, contract: Contract | None = None) -> Dataset:
+    """A table of the lake."""
+    path = paths.table(name)
+    scheme, _, rest = path.partition("://")
+    columns = tuple((c.name, c.type) for c in contract.columns) if contract else ()
+    if not rest:
+        return Dataset("file", path, columns)
+    bucket, _, key = rest.partition("/")
+    return Dataset(f"{scheme}://{bucket}", key, columns)
+
+
+def landing(name: str) -> Dataset:
+    """The landing files of a table."""
+    layer, _, short = name.partition(".")
+    return Dataset("file", f"{paths.lake()}/_landing/{layer}/{short}")
+
+
+def source(contract: Contract) -> list[Dataset]:
+    """The source's own table, under its connection's name (hosts and accounts stay out of lineage)."""
+    if contract.source is None:
+        return []
+    return [Dataset(f"{contract.source.kind}://{contract.source.connection}", contract.source.object)]
+
+
+def of_step(step: str, contract: Contract) -> StepLineage:
+    """Lineage of `step` (extract, transform, dq_gate, publish, advance_watermark) on one table."""
+    from lakehouse.transform.sql import parse_transform
+
+    this = table(contract.name, contract)
+    if step == "extract":
+        return StepLineage(source(contract), [landing(contract.name)])
+    if step == "transform" and contract.source:
+        return StepLineage([landing(contract.name)], [this, ops("quarantine")])
+    if step == "transform":
+        return StepLineage([table(name) for name in parse_transform(Path(contract.path).parent).reads], [this])
+    if step == "dq_gate":
+        return StepLineage([this], [ops("quality")])
+    if step == "publish":
+        return StepLineage([this], [this, ops("ledger")])
+    key = contract.source.watermark_key if contract.source else contract.name
+    return StepLineage([ops("ledger")], [Dataset("lakehouse://watermarks", key)])
+
+
+def ops(name: str) -> Dataset:
+    """An operational table."""
+    return Dataset("file", paths.ops(name))

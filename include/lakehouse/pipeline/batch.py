@@ -1,0 +1,108 @@
+"""Run and Batch: what a step needs to know, small and serialisable (it travels between tasks as XCom)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from lakehouse.contracts.model import Contract
+from lakehouse.ledger.windows import Window
+
+Kind = Literal["scheduled", "manual", "backfill"]
+
+#: Namespace of all batch ids.
+NAMESPACE = uuid.UUID("5b0f6a3e-8a8c-5b61-9d8e-2f4c3d1a7e90")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a pipeline. `start` and `end` bound the data interval; a manual run has only an end (run_after)."""
+
+    run_id: str
+    kind: Kind
+    end: datetime
+    start: datetime | None = None
+    #: W3C trace id, 32 hex digits: the same in every log line, event and commit of the run.
+    trace_id: str = ""
+
+    def __post_init__(self) -> None:
+        """A run without a trace id gets the one its id implies."""
+        if not self.trace_id:
+            object.__setattr__(self, "trace_id", hashlib.sha256(self.run_id.encode()).hexdigest()[:32])
+
+    @property
+    def run_date(self) -> str:
+        """The day the run is for: the start of its interval, YYYY-MM-DD."""
+        return (self.start or self.end).date().isoformat()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One load of one table within one run."""
+
+    table: str
+    batch_id: str
+    load: int
+    attempt: str
+    run: Run
+    started_ts: datetime
+    windows: tuple[Window, ...] = ()
+    #: Version of each input the transform read.
+    consumed: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    #: JSON of the branch, "" while there is none.
+    branch: str = ""
+    contract: str = ""
+    sql: str = ""
+    #: Nothing would change: nothing to audit, nothing to commit.
+    empty: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self), default=lambda value: value.isoformat()))
+        return found
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Batch:
+        """The inverse of `to_dict`."""
+        run = dict(value["run"])
+        run["end"] = datetime.fromisoformat(run["end"])
+        run["start"] = datetime.fromisoformat(run["start"]) if run["start"] else None
+        windows = tuple(Window(datetime.fromisoformat(a), datetime.fromisoformat(b)) for a, b in value["windows"])
+        started = datetime.fromisoformat(value["started_ts"])
+        return cls(**{**value, "run": Run(**run), "windows": windows, "started_ts": started})
+
+    def with_counts(self, **counts: int) -> Batch:
+        """The batch with `counts` added."""
+        return replace(self, counts={**self.counts, **counts})
+
+    @property
+    def session_id(self) -> str:
+        """Id of the Spark session of this attempt, so that a later attempt can interrupt what it left running."""
+        return str(uuid.uuid5(NAMESPACE, f"{self.batch_id}/{self.load}/{self.attempt}"))
+
+    @property
+    def transaction(self) -> str:
+        """App id of the Delta transaction that publishes this batch; its version is `load`."""
+        return f"{self.table}/{self.batch_id}"
+
+
+def new_attempt() -> str:
+    """A name for one attempt: unique, since a zombie may still be writing under the last one."""
+    return uuid.uuid4().hex[:12]
+
+
+def window_batch_id(contract: Contract, windows: tuple[Window, ...], kind: Kind) -> str:
+    """uuid5 of table, windows and kind (ING-1)."""
+    spans = ";".join(f"{w.low.isoformat()}/{w.high.isoformat()}" for w in windows)
+    return str(uuid.uuid5(NAMESPACE, f"{contract.name}|{spans}|{kind}"))
+
+
+def change_batch_id(contract: Contract, consumed: dict[str, int], sql: str, base: int) -> str:
+    """uuid5 of table, input versions, fingerprints and the version the change starts from."""
+    inputs = json.dumps(consumed, sort_keys=True)
+    return str(uuid.uuid5(NAMESPACE, f"{contract.name}|{inputs}|{contract.fingerprint}|{sql}|{base}"))

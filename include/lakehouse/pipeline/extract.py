@@ -1,0 +1,74 @@
+"""The extract step: the due windows go into the ledger first, then the source's rows into landing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lakehouse import ledger, log, paths
+from lakehouse.clock import now
+from lakehouse.contracts.model import Contract, Source
+from lakehouse.errors import LakehouseError
+from lakehouse.ingest.landing import land
+from lakehouse.ledger.state import next_load
+from lakehouse.pipeline.batch import Batch, Run, new_attempt, window_batch_id
+from lakehouse.pipeline.events import event_of
+from lakehouse.pipeline.plan import due_windows
+from lakehouse.pipeline.reconcile import reconciled_events
+
+Connect = Callable[[], Any]
+
+
+class EmptyDelivery(LakehouseError):
+    """A source that must deliver gave no row (ING-7)."""
+
+
+def source_of(contract: Contract) -> Source:
+    """The contract's source. Raises LakehouseError for a table that is computed, not extracted."""
+    if contract.source is None:
+        raise LakehouseError(
+            f"{contract.name} has no source to extract from.", "Run its transform; only bronze tables are extracted."
+        )
+    return contract.source
+
+
+def extract(contract: Contract, run: Run, connect: Connect, pii_key: Callable[[], bytes]) -> Batch:
+    """Land the rows `run` is due for. `connect` opens the source's client connection, and is called once."""
+    source = source_of(contract)
+    events = reconciled_events(contract.name)
+    windows = due_windows(source, run, events)
+    batch_id = window_batch_id(contract, windows, run.kind)
+    load = next_load(events, batch_id)
+    earlier = [e for e in events if e.event == "started" and (e.batch_id, e.load) == (batch_id, load)]
+    batch = Batch(
+        table=contract.name,
+        batch_id=batch_id,
+        load=load,
+        attempt=new_attempt(),
+        run=run,
+        # A retry stamps its rows with the first attempt's time: the same load gives the same rows.
+        started_ts=earlier[0].event_ts if earlier else now(),
+        windows=windows,
+        contract=contract.fingerprint,
+        empty=not windows,
+    )
+    with log.bound(batch, "extract"):
+        if not windows:
+            log.get().info("nothing due", end=run.end.isoformat())
+            return batch.with_counts(extracted=0)
+        if not earlier:
+            ledger.append(event_of(batch, "started", at=batch.started_ts))
+        folder = Path(paths.landing(contract.name, batch_id, load))
+        connection = connect()
+        try:
+            rows = land(contract, source, list(windows), folder, connection, pii_key, log.get().info)
+        finally:
+            connection.close()
+        if not rows and source.empty_is_error:
+            raise EmptyDelivery(
+                f"{contract.name}: {source.object} gave no row for {windows[0].low} .. {windows[-1].high}.",
+                "Check the source's own load; set source.emptyIsError to false if an empty window is normal.",
+            )
+        log.get().info("extracted", rows=rows)
+        return batch.with_counts(extracted=rows)

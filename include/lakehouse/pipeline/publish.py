@@ -1,0 +1,77 @@
+"""The publish step: audited batches become the tables, each by one fast-forward; a group's all together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lakehouse import ledger, log, paths
+from lakehouse.pipeline.batch import Batch
+from lakehouse.pipeline.events import event_of
+
+#: How often a batch is worked and audited again when somebody else published in between.
+ATTEMPTS = 3
+
+Redo = Callable[[Batch, Mapping[str, Batch]], Batch]
+
+
+def publish(batches: Sequence[Batch], redo: Redo) -> list[Batch]:
+    """Publish `batches`, inputs before readers; a batch that is published already is only put on record.
+
+    `redo(batch, candidates)` works and audits a batch again on the table as it is now; it is called when another
+    publish came between. Raises PublishConflict when that keeps happening.
+    """
+    from lakehouse.delta import PublishConflict
+
+    done: dict[str, Batch] = {}
+    for batch in batches:
+        for attempt in range(ATTEMPTS):
+            try:
+                done[batch.table] = _one(batch)
+                break
+            except PublishConflict:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                with log.bound(batch, "publish"):
+                    log.get().warning("conflict", attempt=attempt + 1)
+                batch = redo(batch, {name: replace(b, empty=True) for name, b in done.items()})
+    return list(done.values())
+
+
+def _one(batch: Batch) -> Batch:
+    from lakehouse.delta import Branch, drop_branch, fast_forward, latest_version
+
+    with log.bound(batch, "publish"):
+        version = latest_version(paths.table(batch.table))
+        if batch.empty:
+            if not batch.windows and not batch.branch:
+                return batch.with_counts(version=version)
+        else:
+            published = fast_forward(Branch.from_json(batch.branch), batch.transaction, batch.load, _metadata(batch))
+            version = published.version
+            batch = batch.with_counts(
+                files_added=published.files_added,
+                files_removed=published.files_removed,
+                rows_added=published.rows_added,
+                rows_removed=published.rows_removed,
+            )
+        ledger.append(event_of(batch, "published", version=version))
+        if batch.branch:
+            drop_branch(Branch.from_json(batch.branch))
+        log.get().info("published", version=version, **batch.counts)
+        return batch.with_counts(version=version)
+
+
+def _metadata(batch: Batch) -> dict[str, Any]:
+    """What the commit says of itself."""
+    return {
+        "batch_id": batch.batch_id,
+        "load": batch.load,
+        "run_id": batch.run.run_id,
+        "trace_id": batch.run.trace_id,
+        "windows": [[w.low.isoformat(), w.high.isoformat()] for w in batch.windows],
+        "consumed": batch.consumed,
+        "contract": batch.contract,
+        "sql": batch.sql,
+    }

@@ -1,0 +1,26 @@
+"""Ledger and tables brought together: a load that committed but died before saying so is put on record (ING-3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lakehouse import ledger, log, paths
+from lakehouse.clock import now
+from lakehouse.ledger.events import Event
+from lakehouse.ledger.state import open_loads
+
+
+def reconciled_events(table: str) -> list[Event]:
+    """The events of `table`, completed by the publishes its Delta log knows of and the ledger does not."""
+    from lakehouse.delta import transaction_version
+
+    events = ledger.read(table)
+    missing = []
+    for started in open_loads(events):
+        committed = transaction_version(paths.table(table), f"{table}/{started.batch_id}")
+        if committed is not None and committed >= started.load:
+            missing.append(replace(started, event="published", event_ts=now(), detail="reconciled from the Delta log"))
+    if missing:
+        log.get().warning("reconciled", table=table, loads=len(missing))
+        ledger.append(*missing)
+    return [*events, *missing]

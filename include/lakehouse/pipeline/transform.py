@@ -1,0 +1,124 @@
+"""The transform step: the table as it would be, on a branch of its own. Nothing published changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lakehouse import ledger, log, paths
+from lakehouse.bronze.load import LoadStamp, load
+from lakehouse.clock import now
+from lakehouse.contracts.model import Contract
+from lakehouse.errors import LakehouseError
+from lakehouse.ledger.state import last_published, next_load
+from lakehouse.pipeline.batch import Batch, Run, change_batch_id, new_attempt
+from lakehouse.pipeline.events import event_of
+from lakehouse.pipeline.extract import source_of
+from lakehouse.pipeline.reconcile import reconciled_events
+from lakehouse.transform.apply import OPERATIONAL, apply
+from lakehouse.transform.inputs import register, resolve
+from lakehouse.transform.scd2 import versions_sql
+from lakehouse.transform.sql import parse_transform
+
+if TYPE_CHECKING:
+    from lakehouse.delta import Branch, TableSpec
+
+BRONZE_OPERATIONAL = (
+    ("_ingest_ts", "TIMESTAMP"),
+    ("_batch_id", "STRING"),
+    ("_source_system", "STRING"),
+    ("_run_date", "DATE"),
+    ("_row_hash", "BIGINT"),
+)
+
+
+def table_spec(contract: Contract) -> TableSpec:
+    """The Delta table a contract asks for, operational columns included."""
+    from lakehouse.delta import ColumnSpec, TableSpec
+
+    columns = [ColumnSpec(c.name, c.type, comment=c.description) for c in contract.columns]
+    operational = BRONZE_OPERATIONAL if contract.source else OPERATIONAL
+    columns += [ColumnSpec(name, kind) for name, kind in operational]
+    return TableSpec(tuple(columns), partition_by=contract.partition_by)
+
+
+def load_landed(contract: Contract, batch: Batch) -> Batch:
+    """Bronze: the landed rows of `batch`, judged, on an append branch."""
+    from lakehouse.delta import diff
+    from lakehouse.spark import connect
+
+    source = source_of(contract)
+    with log.bound(batch, "transform"):
+        if batch.empty or not batch.counts.get("extracted"):
+            return replace(batch, empty=True).with_counts(quarantined=0, inserted=0, duplicates=0)
+        batch = replace(batch, attempt=new_attempt())
+        branch = _branch(contract, batch, "append")
+        stamp = LoadStamp(
+            batch.batch_id, batch.load, batch.run.run_id, batch.started_ts, batch.run.run_date, batch.run.trace_id
+        )
+        spark = connect(f"{contract.name} transform", batch.session_id)
+        landing = paths.landing(contract.name, batch.batch_id, batch.load)
+        counts = load(spark, contract, source, branch, landing, batch.windows, stamp)
+        if counts["judged"] != batch.counts["extracted"]:
+            raise LakehouseError(
+                f"{contract.name}: {batch.counts['extracted']} rows were extracted and {counts['judged']} judged.",
+                f"Clear the extract task: the landing files in {landing} changed under the load.",
+            )
+        inserted = diff(branch).rows_added
+        aside = counts["quarantined"]
+        batch = replace(batch, branch=branch.to_json(), empty=inserted == 0)
+        batch = batch.with_counts(quarantined=aside, inserted=inserted, duplicates=counts["judged"] - aside - inserted)
+        log.get().info("branched", branch=branch.path, **batch.counts)
+        return batch
+
+
+def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None = None) -> Batch:
+    """Silver and gold: transform.sql over its inputs, applied to a branch.
+
+    `candidates` are the batches of tables in the same publish group that this run has branched but not published.
+    Where neither inputs nor contract nor SQL changed since the last publish, nothing is computed.
+    """
+    from lakehouse.delta import diff, latest_version
+    from lakehouse.spark import connect
+
+    transform = parse_transform(contract.path.parent)
+    inputs = resolve(contract.name, transform.reads, dict(candidates or {}))
+    consumed = {name: source.consumed for name, source in inputs.items()}
+    events = reconciled_events(contract.name)
+    base = latest_version(paths.table(contract.name))
+    batch_id = change_batch_id(contract, consumed, transform.fingerprint, base)
+    batch = Batch(
+        table=contract.name,
+        batch_id=batch_id,
+        load=next_load(events, batch_id),
+        attempt=new_attempt(),
+        run=run,
+        started_ts=now(),
+        consumed=consumed,
+        contract=contract.fingerprint,
+        sql=transform.fingerprint,
+    )
+    with log.bound(batch, "transform"):
+        last = last_published(events)
+        if last and base >= 0 and (last.consumed, last.contract, last.sql) == (consumed, batch.contract, batch.sql):
+            log.get().info("up to date", version=base)
+            return replace(batch, empty=True)
+        ledger.append(event_of(batch, "started", at=batch.started_ts))
+        spark = connect(f"{contract.name} transform", batch.session_id)
+        branch = _branch(contract, batch, "clone")
+        query = transform.over(register(spark, inputs))
+        if contract.scd2:
+            query = versions_sql(contract, contract.scd2, f"({query})")
+        apply(spark, contract, branch, query, batch)
+        change = diff(branch)
+        batch = replace(batch, branch=branch.to_json(), empty=change.is_empty and base >= 0)
+        log.get().info("branched", branch=branch.path, files_added=change.files_added, empty=batch.empty)
+        return batch
+
+
+def _branch(contract: Contract, batch: Batch, mode: str) -> Branch:
+    from lakehouse.delta import open_branch
+
+    path = paths.branch(contract.name, batch.batch_id, batch.attempt)
+    return open_branch(paths.table(contract.name), path, table_spec(contract), mode)

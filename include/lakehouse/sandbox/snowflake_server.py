@@ -1,0 +1,75 @@
+"""Snowflake's stand-in as a process: `python -m lakehouse.sandbox.snowflake_server --port P --data DIR`.
+
+One shared engine over database files in DIR, so that tables outlive the process; logins need the password in
+SNOWFLAKE_PASSWORD. Not a Snowflake: what it cannot do is listed in docs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hmac
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+LOGIN = "/session/v1/login-request"
+
+
+def application(data: Path, password: str) -> Starlette:
+    """The server's ASGI application over the databases in `data`."""
+    from fakesnow.instance import FakeSnow
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    server = _module()
+    server.shared_fs = FakeSnow(db_path=data)
+    for database in sorted(data.glob("*.db")):
+        # A database is attached by the first login that names it; a client naming none should see all.
+        server.shared_fs.connect(database.stem)
+
+    async def login(request: Request) -> JSONResponse:
+        body = await request.body()
+        if request.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        given = str(json.loads(body)["data"].get("PASSWORD") or "")
+        if not hmac.compare_digest(given.encode(), password.encode()):
+            refusal = {"success": False, "code": "390100", "message": "Incorrect username or password was specified."}
+            return JSONResponse({**refusal, "data": {"nextAction": None}})
+        answer: JSONResponse = await server.login_request(request)
+        return answer
+
+    others = [route for route in server.routes if route.path != LOGIN]
+    return Starlette(routes=[Route(LOGIN, login, methods=["POST"]), *others])
+
+
+def main() -> None:
+    """Serve until a signal ends it, then write the databases out."""
+    import uvicorn
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    options = parser.parse_args()
+    app = application(options.data, os.environ["SNOWFLAKE_PASSWORD"])
+    # Warnings only: at its usual level the server logs the SQL it is given.
+    uvicorn.run(
+        app, host="127.0.0.1", port=options.port, log_level="warning", access_log=False, timeout_graceful_shutdown=3
+    )
+    _module().shared_fs.duck_conn.close()
+
+
+def _module() -> Any:
+    # Not `from fakesnow import server`: the package has a function of that name.
+    return importlib.import_module("fakesnow.server")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Opens sessions on the Spark Connect server: one a process, or one of its own for an attempt at a batch.
+
+Not for starting a server (see `lakehouse.spark.server`). A server that is absent or hangs is told within 10 seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from uuid import UUID, uuid5
+
+from lakehouse.config import settings
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: All our sessions belong to one user: a session is known to the server by (user, id), and another process must be able
+#: to name it.
+USER = "lakehouse"
+
+#: Seconds: an open port, then a server that speaks.
+PORT_TIMEOUT, SPEAK_TIMEOUT = 3.0, 6.0
+
+_REMEDY = "Start it with `lakehouse sandbox up`, or check the endpoint in LAKEHOUSE_SPARK_REMOTE (sc://host:port/)."
+_NAMESPACE = UUID("5b0d6d0e-2f4b-4c57-9d0a-6c1f2d7f0b51")
+
+#: This process's session and the process that opened it: a forked child must not use its parent's channel.
+_current: tuple[int, SparkSession] | None = None
+
+
+class SparkUnavailable(LakehouseError):
+    """No Spark Connect server answers at the endpoint, or it refuses us."""
+
+
+def session_id(batch_id: str, attempt: str) -> str:
+    """The session id of one attempt at one batch, the same in every process (a uuid)."""
+    return str(uuid5(_NAMESPACE, f"{batch_id}/{attempt}"))
+
+
+def connect(job: str, session_id: str | None = None) -> SparkSession:
+    """A new session on the configured server, its statements tagged `job`; under `session_id` (a uuid) if given.
+
+    Raises SparkUnavailable within about 10 seconds where no server answers, and at once where the token is refused.
+    """
+    url = _url(session_id)
+    _probe(url)
+    from pyspark.errors.exceptions.connect import SparkConnectException
+    from pyspark.sql import SparkSession
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    spark: SparkSession = SparkSession.builder.remote(url).create()
+    # The default goes on for ten minutes; a server that restarts has lost the session in any case.
+    spark.client.set_retry_policies([DefaultPolicy(max_retries=8, max_backoff=5000)])
+    try:
+        # The first call that needs an answer: opening a session alone does not ask for the token.
+        _ = spark.version
+    except SparkConnectException as error:
+        spark.client.close()
+        if "UNAUTHENTICATED" in str(error):
+            raise SparkUnavailable(
+                f"The Spark Connect server at {_shown(url)} refused the token.",
+                "Give its token in LAKEHOUSE_SPARK_REMOTE (sc://host:port/;token=...); the sandbox makes a new one when it starts.",
+            ) from None
+        raise SparkUnavailable(
+            f"The Spark Connect server at {_shown(url)} opened no session: {error}", _REMEDY
+        ) from error
+    spark.addTag("".join(c if c.isalnum() or c in "._-" else "_" for c in job))
+    return spark
+
+
+def session(job: str = "lakehouse") -> SparkSession:
+    """This process's session, opened at the first call and reused until it is stopped. Raises SparkUnavailable."""
+    global _current
+    if _current is None or _current[0] != os.getpid() or _current[1].is_stopped:
+        _current = (os.getpid(), connect(job))
+    return _current[1]
+
+
+def interrupt(spark: SparkSession) -> None:
+    """End every statement that runs in this session; the session stays usable."""
+    spark.interruptAll()
+
+
+def fence(session_id: str) -> None:
+    """End whatever another process runs under `session_id`, and close that session for good.
+
+    A killed client does not stop its statement on the server, and a frozen one may wake and send the next: a closed id
+    is refused from then on. Nothing happens where no such session is open. Raises SparkUnavailable.
+    """
+    from pyspark.errors.exceptions.connect import SparkConnectException
+
+    try:
+        spark = connect("fence", session_id)
+    except SparkUnavailable as error:
+        if isinstance(error.__cause__, SparkConnectException) and "SESSION_CLOSED" in str(error.__cause__):
+            return
+        raise
+    try:
+        spark.interruptAll()
+    finally:
+        spark.stop()
+
+
+def _url(session_id: str | None) -> str:
+    """The endpoint with our user and the session's id in it."""
+    url = settings().spark_remote
+    parts = urlsplit(url)
+    if parts.scheme != "sc" or not parts.hostname:
+        told = "is not set" if not url else f"is not a Connect endpoint: {_shown(url)}"
+        raise SparkUnavailable(f"The Spark Connect endpoint {told}.", _REMEDY)
+    parameters = [p for p in parts.path.lstrip("/").split(";") if p]
+    parameters.append(f"user_id={USER}")
+    if session_id is not None:
+        parameters.append(f"session_id={UUID(session_id)}")
+    # The client sends a token without TLS only to a host spelled "localhost".
+    host = "localhost" if parts.hostname == "127.0.0.1" else parts.netloc.rpartition("@")[2].rpartition(":")[0]
+    host = host or parts.hostname
+    return f"sc://{host}:{parts.port or 15002}/;{';'.join(parameters)}"
+
+
+def _probe(url: str) -> None:
+    """Raise SparkUnavailable unless a gRPC server speaks at the endpoint; pyspark itself would retry for minutes."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((str(parts.hostname), int(parts.port or 0)), PORT_TIMEOUT).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SparkUnavailable(f"No Spark Connect server at {_shown(url)}: {reason}.", _REMEDY) from error
+    import grpc
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+
+    channel = DefaultChannelBuilder(url).toChannel()
+    try:
+        grpc.channel_ready_future(channel).result(timeout=SPEAK_TIMEOUT)
+    except grpc.FutureTimeoutError:
+        raise SparkUnavailable(f"{_shown(url)} accepts connections but does not answer.", _REMEDY) from None
+    finally:
+        channel.close()
+
+
+def _shown(url: str) -> str:
+    """The endpoint without its parameters: one of them is the token."""
+    return url.partition(";")[0].rstrip("/")

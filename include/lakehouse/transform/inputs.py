@@ -1,0 +1,65 @@
+"""Inputs of a transform: each at one version, or as the candidate on a branch of the same publish group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lakehouse import paths
+from lakehouse.errors import LakehouseError
+from lakehouse.pipeline.batch import Batch
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+class InputMissing(LakehouseError):
+    """A table that a transform reads does not exist yet."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """`table` at `version` under `path`; `consumed` is the version that will be on record as read."""
+
+    table: str
+    path: str
+    version: int
+    consumed: int
+
+    def frame(self, spark: SparkSession) -> DataFrame:
+        """The input as a frame, pinned."""
+        return spark.read.format("delta").option("versionAsOf", self.version).load(self.path)
+
+
+def resolve(reader: str, tables: tuple[str, ...], candidates: dict[str, Batch]) -> dict[str, Input]:
+    """Where `reader` finds each of `tables`: the candidate of its own group if there is one, else as published.
+
+    Raises InputMissing for a table that was never published.
+    """
+    from lakehouse.delta import Branch, latest_version
+
+    found = {}
+    for table in tables:
+        candidate = candidates.get(table)
+        if candidate and not candidate.empty:
+            branch = Branch.from_json(candidate.branch)
+            found[table] = Input(table, branch.path, latest_version(branch.path), branch.base_version + 1)
+            continue
+        version = latest_version(paths.table(table))
+        if version < 0:
+            raise InputMissing(
+                f"{reader} reads {table}, which was never published.",
+                f"Run it first: `lakehouse run +{reader} --start ... --end ...`, or see why its task failed.",
+            )
+        found[table] = Input(table, paths.table(table), version, version)
+    return found
+
+
+def register(spark: SparkSession, inputs: dict[str, Input]) -> dict[str, str]:
+    """A temporary view per input; {layer.table: view name}."""
+    views = {}
+    for table, source in inputs.items():
+        view = table.replace(".", "__")
+        source.frame(spark).createOrReplaceTempView(view)
+        views[table] = view
+    return views

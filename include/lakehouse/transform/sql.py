@@ -1,0 +1,81 @@
+"""transform.sql as an expression tree: what it reads, what it returns, and its text over given views."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+FILE = "transform.sql"
+
+
+class SqlError(LakehouseError):
+    """A transform.sql that cannot be used."""
+
+
+@dataclass(frozen=True)
+class TransformSql:
+    """A parsed transform: one SELECT that reads tables as layer.table."""
+
+    path: Path
+    tree: exp.Expression
+    fingerprint: str
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the tables it reads, sorted."""
+        return tuple(sorted({f"{t.db}.{t.name}" for t in self._tables(self.tree)}))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns it returns, in order."""
+        return tuple(self.tree.named_selects)
+
+    def over(self, views: dict[str, str]) -> str:
+        """Spark SQL with every layer.table replaced by its view's name."""
+        from sqlglot import exp
+
+        tree = self.tree.copy()
+        for table in self._tables(tree):
+            view = exp.to_table(views[f"{table.db}.{table.name}"])
+            if not table.alias:
+                view = exp.alias_(view, table.name, table=True)
+            else:
+                view.set("alias", table.args["alias"])
+            table.replace(view)
+        return tree.sql(dialect="spark")
+
+    @staticmethod
+    def _tables(tree: exp.Expression) -> list[exp.Table]:
+        from sqlglot import exp
+
+        return [table for table in tree.find_all(exp.Table) if table.db]
+
+
+def parse_transform(folder: Path) -> TransformSql:
+    """Parse `folder`/transform.sql. Raises SqlError naming the file and the remedy."""
+    import sqlglot
+    from sqlglot import exp
+
+    path = folder / FILE
+    text = path.read_text(encoding="utf-8")
+    try:
+        trees = [tree for tree in sqlglot.parse(text, dialect="spark") if tree is not None]
+    except sqlglot.errors.ParseError as error:
+        line = error.errors[0].get("line", 1) if error.errors else 1
+        raise SqlError(
+            f"{path}:{line}: the SQL does not parse: {error.errors[0]['description']}.", "Mend it."
+        ) from error
+    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+        raise SqlError(f"{path}:1: expected exactly one SELECT.", "Keep one query; the machine does the writing.")
+    ctes = {cte.alias for cte in trees[0].find_all(exp.CTE)}
+    for table in trees[0].find_all(exp.Table):
+        if not table.db and table.name not in ctes:
+            raise SqlError(f"{path}:1: table '{table.name}' has no layer.", "Write layer.table, e.g. silver.orders.")
+    return TransformSql(path, trees[0], hashlib.sha256(text.encode()).hexdigest()[:16])

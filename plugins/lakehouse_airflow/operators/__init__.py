@@ -1,0 +1,18 @@
+"""The public operators: each one step of a table, usable by hand without the generator (see `table_group`).
+
+They pass a batch, a small dictionary, from one to the next: `batch=extract.output`.
+"""
+
+from lakehouse_airflow.operators.extract import ExtractOperator
+from lakehouse_airflow.operators.gate import DataQualityGateOperator
+from lakehouse_airflow.operators.publish import PublishOperator
+from lakehouse_airflow.operators.transform import SparkTransformOperator
+from lakehouse_airflow.operators.watermark import WatermarkUpdateOperator
+
+__all__ = [
+    "DataQualityGateOperator",
+    "ExtractOperator",
+    "PublishOperator",
+    "SparkTransformOperator",
+    "WatermarkUpdateOperator",
+]

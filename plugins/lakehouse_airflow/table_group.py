@@ -1,0 +1,70 @@
+"""One task group a table, wired by what each table's SQL reads: extract -> transform -> gate -> publish -> watermark.
+
+Tables of a publish group are audited one by one and published by one task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import TaskGroup
+
+from lakehouse_airflow.operators import (
+    DataQualityGateOperator,
+    ExtractOperator,
+    PublishOperator,
+    SparkTransformOperator,
+    WatermarkUpdateOperator,
+)
+
+if TYPE_CHECKING:
+    from lakehouse.manifest import Entry, Manifest
+
+#: Slots on the Spark Connect server; airflow_settings.yaml says how many.
+SPARK_POOL = "spark"
+
+
+@dataclass
+class _Wiring:
+    gates: dict[str, Any] = field(default_factory=dict)
+    publishes: dict[str, Any] = field(default_factory=dict)
+
+
+def table_groups(manifest: Manifest) -> None:
+    """Add every table of `manifest` to the DAG under construction."""
+    wiring = _Wiring()
+    for entry in manifest.entries:
+        _add_table(entry, manifest, wiring)
+        group = manifest.group_of(entry.name)
+        if entry.publish_group and entry == group[-1]:
+            publish = PublishOperator(
+                task_id=f"publish_{entry.publish_group}", batches=[wiring.gates[member.name].output for member in group]
+            )
+            wiring.publishes |= {member.name: publish for member in group}
+
+
+def _add_table(entry: Entry, manifest: Manifest, wiring: _Wiring) -> None:
+    together = {member.name for member in manifest.group_of(entry.name)} - {entry.name}
+    inside = [name for name in entry.reads if name in together]
+    candidates = [wiring.gates[name].output for name in inside]
+    with TaskGroup(group_id=entry.name.replace(".", "_"), tooltip=entry.description):
+        if entry.connection:
+            extract = ExtractOperator(task_id="extract", table=entry.name, pool=entry.source_kind)
+            transform = SparkTransformOperator(
+                task_id="transform", table=entry.name, batch=extract.output, pool=SPARK_POOL
+            )
+        else:
+            transform = SparkTransformOperator(
+                task_id="transform", table=entry.name, candidates=candidates, pool=SPARK_POOL
+            )
+            [wiring.publishes[name] for name in entry.reads if name not in together] >> transform
+        gate = DataQualityGateOperator(
+            task_id="dq_gate", table=entry.name, batch=transform.output, candidates=candidates, pool=SPARK_POOL
+        )
+        wiring.gates[entry.name] = gate
+        if not entry.publish_group:
+            publish = PublishOperator(task_id="publish", batches=[gate.output])
+            wiring.publishes[entry.name] = publish
+            if entry.connection:
+                publish >> WatermarkUpdateOperator(task_id="advance_watermark", table=entry.name, batch=gate.output)
