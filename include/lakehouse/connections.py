@@ -147,3 +147,16 @@ def open_postgres(conn: Connection) -> psycopg2.extensions.connection:
         connect_timeout=10,
         application_name="lakehouse",
     )
+
+
+def open_source(conn_id: str) -> Any:
+    """An open client connection for `conn_id`, by its type. The caller closes it."""
+    conn = get(conn_id)
+    if conn.conn_type == "snowflake":
+        return open_snowflake(conn)
+    if conn.conn_type in ("postgres", "redshift"):
+        return open_postgres(conn)
+    raise ConnectionMalformed(
+        f"Connection '{conn_id}' is of type '{conn.conn_type}', which no source client serves.",
+        "Use a connection of type snowflake, postgres or redshift.",
+    )

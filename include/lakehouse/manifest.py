@@ -18,7 +18,7 @@ from lakehouse.errors import LakehouseError
 #: Layers in the order data flows.
 LAYERS = ("bronze", "silver", "gold")
 #: Raise when the compiled form changes, so that old caches are not read.
-FORMAT = 1
+FORMAT = 2
 
 
 class ManifestError(LakehouseError):
@@ -33,7 +33,10 @@ class Entry:
     layer: str
     table: str
     folder: str
+    #: Tables its SQL reads.
     reads: tuple[str, ...]
+    #: Further tables its rules look at: references, cross-table queries. Its gate waits for them.
+    checks: tuple[str, ...]
     description: str
     owner: str
     owner_email: str
@@ -79,7 +82,7 @@ class Manifest:
             name = todo.pop()
             if name not in found:
                 found.add(name)
-                todo += self[name].reads
+                todo += [*self[name].reads, *self[name].checks]
         return found
 
     def select(self, selector: str) -> list[Entry]:
@@ -99,6 +102,9 @@ class Manifest:
                 names = [self[pattern].name]
             chosen |= self.upstream(names) if part.startswith("+") else set(names)
         return [entry for entry in self.entries if entry.name in chosen]
+
+
+_TUPLES = ("reads", "checks", "tags")
 
 
 def folders(root: Path) -> list[Path]:
@@ -124,7 +130,7 @@ def load(root: Path | None = None) -> Manifest:
     cached = settings().cache / "manifest" / f"{digest.hexdigest()[:32]}.json"
     if cached.is_file():
         raw = json.loads(cached.read_text())
-        return Manifest(tuple(Entry(**{**e, "reads": tuple(e["reads"]), "tags": tuple(e["tags"])}) for e in raw))
+        return Manifest(tuple(Entry(**{**e, **{name: tuple(e[name]) for name in _TUPLES}}) for e in raw))
     manifest = compile_manifest(where)
     cached.parent.mkdir(parents=True, exist_ok=True)
     draft = cached.with_suffix(f".{digest.hexdigest()[32:40]}.draft")
@@ -148,6 +154,7 @@ def compile_manifest(where: list[Path]) -> Manifest:
             table=contract.table,
             folder=str(folder),
             reads=reads,
+            checks=tuple(sorted({table for rule in contract.rules for table in rule.tables} - {contract.name, *reads})),
             description=contract.description,
             owner=contract.owner,
             owner_email=contract.owner_email,
@@ -158,10 +165,11 @@ def compile_manifest(where: list[Path]) -> Manifest:
             source_kind=contract.source.kind if contract.source else "",
         )
     for entry in entries.values():
-        for read in entry.reads:
+        for read in (*entry.reads, *entry.checks):
             if read not in entries:
+                where_read = "transform.sql" if read in entry.reads else "contract.odcs.yaml"
                 raise ManifestError(
-                    f"{entry.folder}/transform.sql reads {read}, which has no folder.",
+                    f"{entry.folder}/{where_read} reads {read}, which has no folder.",
                     f"Add {read.replace('.', '/')}/contract.odcs.yaml, or mend the name.",
                 )
     return Manifest(tuple(entries[name] for name in _ordered(entries)))
@@ -169,7 +177,7 @@ def compile_manifest(where: list[Path]) -> Manifest:
 
 def _ordered(entries: dict[str, Entry]) -> list[str]:
     """Inputs before readers, and otherwise layer by layer in alphabetical order."""
-    sorter = TopologicalSorter({name: set(entry.reads) for name, entry in sorted(entries.items())})
+    sorter = TopologicalSorter({name: {*entry.reads, *entry.checks} for name, entry in sorted(entries.items())})
     try:
         sorter.prepare()
     except CycleError as error:

@@ -46,8 +46,7 @@ def table_groups(manifest: Manifest) -> None:
 
 def _add_table(entry: Entry, manifest: Manifest, wiring: _Wiring) -> None:
     together = {member.name for member in manifest.group_of(entry.name)} - {entry.name}
-    inside = [name for name in entry.reads if name in together]
-    candidates = [wiring.gates[name].output for name in inside]
+    candidates = [wiring.gates[name].output for name in (*entry.reads, *entry.checks) if name in together]
     with TaskGroup(group_id=entry.name.replace(".", "_"), tooltip=entry.description):
         if entry.connection:
             extract = ExtractOperator(task_id="extract", table=entry.name, pool=entry.source_kind)
@@ -62,6 +61,7 @@ def _add_table(entry: Entry, manifest: Manifest, wiring: _Wiring) -> None:
         gate = DataQualityGateOperator(
             task_id="dq_gate", table=entry.name, batch=transform.output, candidates=candidates, pool=SPARK_POOL
         )
+        [wiring.publishes[name] for name in entry.checks if name not in together] >> gate
         wiring.gates[entry.name] = gate
         if not entry.publish_group:
             publish = PublishOperator(task_id="publish", batches=[gate.output])

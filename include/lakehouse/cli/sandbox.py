@@ -20,8 +20,9 @@ def up(airflow: Annotated[bool, AIRFLOW_OPTION] = True) -> None:
     """Start what is not running, and return when all of it answers."""
     import time
 
-    from lakehouse.sandbox import stack
     from rich.console import Console
+
+    from lakehouse.sandbox import stack
 
     # To standard error, and only on a terminal: in a pipe the command says the address and nothing else (OPS-7).
     console = Console(stderr=True)
@@ -63,9 +64,10 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """List the services. Exit code 1 when one of them has ended or does not answer, 3 when none was started."""
-    from lakehouse.sandbox import stack
     from rich.console import Console
     from rich.table import Table
+
+    from lakehouse.sandbox import stack
 
     services = stack.status()
     if not services:
@@ -84,3 +86,16 @@ def status() -> None:
     Console().print(table)
     if not all(service.running for service in services):
         raise typer.Exit(1)
+
+
+DAY_OPTION = typer.Option(
+    help="Bring the shop to the end of this day; 0 is its history, 1 is 2025-10-01.", min=0, max=366
+)
+
+
+@app.command()
+def seed(day: Annotated[int, DAY_OPTION] = 3) -> None:
+    """Let the shop live up to a day: rows appear and change in Snowflake and Redshift. Days applied already stay."""
+    from lakehouse.sandbox import demo
+
+    typer.echo(f"{demo.seed(day)} rows are new in the sources.")

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from lakehouse.contracts.sql import tables_read
+
 Severity = Literal["critical", "warning"]
 Disposition = Literal["quarantine", "warn", "fail"]
 Strategy = Literal["append", "merge", "scd2"]
@@ -29,6 +31,13 @@ class Rule:
     params: dict[str, Any] = field(default_factory=dict)
     description: str = ""
     line: int = 0
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Other tables, layer.table, that the rule looks at."""
+        if self.kind == "reference":
+            return (str(self.params["table"]),)
+        return tables_read(self.params["query"]) if self.kind == "sql" else ()
 
 
 @dataclass(frozen=True)

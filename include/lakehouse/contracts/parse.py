@@ -67,7 +67,7 @@ class _Reader:
         key = self._primary_key(columns)
         strategy = custom.get("strategy", "append" if "source" in custom else "merge")
         if strategy not in get_args(Strategy):
-            self.problem(("customProperties",), f"strategy '{strategy}'", f"Use one of {get_args(Strategy)}.")
+            self.problem(self._at_custom("strategy"), f"strategy '{strategy}'", f"Use one of {get_args(Strategy)}.")
         rules += self._table_rules(key, strategy)
         self._check(rules, {c.name for c in columns})
         return Contract(

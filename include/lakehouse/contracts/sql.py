@@ -39,6 +39,14 @@ def query_problem(text: object) -> str:
     return "" if len(tree.selects) == 1 else "it returns more than one value"
 
 
+def tables_read(query: str) -> tuple[str, ...]:
+    """Tables, layer.table, that a rule's query reads besides the candidate. The query must parse."""
+    from sqlglot import exp
+
+    tables = _parsed(query.replace(TABLE_PLACEHOLDER, "candidate")).find_all(exp.Table)
+    return tuple(sorted({f"{table.db}.{table.name}" for table in tables if table.db}))
+
+
 def _parsed(text: object) -> Any:
     from sqlglot import parse
     from sqlglot.errors import SqlglotError

@@ -56,6 +56,8 @@ class Batch:
     counts: dict[str, int] = field(default_factory=dict)
     #: JSON of the branch, "" while there is none.
     branch: str = ""
+    #: Fingerprint of the change that was audited; nothing else may be published.
+    audited: str = ""
     contract: str = ""
     sql: str = ""
     #: Nothing would change: nothing to audit, nothing to commit.

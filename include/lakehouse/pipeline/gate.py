@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lakehouse import ledger, log, paths
@@ -20,7 +21,7 @@ def gate(contract: Contract, batch: Batch, candidates: Mapping[str, Batch] | Non
 
     An empty batch changes nothing, so there is nothing to audit.
     """
-    from lakehouse.delta import Branch
+    from lakehouse.delta import Branch, diff
     from lakehouse.quality import GateFailed, check, record
     from lakehouse.spark import connect
     from lakehouse.transform.inputs import resolve
@@ -35,6 +36,7 @@ def gate(contract: Contract, batch: Batch, candidates: Mapping[str, Batch] | Non
             return resolve(contract.name, (table,), dict(candidates or {}))[table].frame(spark)
 
         branch = Branch.from_json(batch.branch)
+        fingerprint = diff(branch).fingerprint
         candidate = spark.read.format("delta").load(branch.path)
         result = check(contract, candidate, frame, batch_id=batch.batch_id, run_id=batch.run.run_id)
         record(result, checked_ts=now())
@@ -43,4 +45,4 @@ def gate(contract: Contract, batch: Batch, candidates: Mapping[str, Batch] | Non
         if not result.passed:
             ledger.append(event_of(batch, "held", detail=", ".join(failed)))
             raise GateFailed(result, paths.table(contract.name))
-        return batch.with_counts(rules=len(result.results), warnings=len(failed))
+        return replace(batch, audited=fingerprint).with_counts(rules=len(result.results), warnings=len(failed))

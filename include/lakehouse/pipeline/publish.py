@@ -48,14 +48,11 @@ def _one(batch: Batch) -> Batch:
             if not batch.windows and not batch.branch:
                 return batch.with_counts(version=version)
         else:
-            published = fast_forward(Branch.from_json(batch.branch), batch.transaction, batch.load, _metadata(batch))
-            version = published.version
-            batch = batch.with_counts(
-                files_added=published.files_added,
-                files_removed=published.files_removed,
-                rows_added=published.rows_added,
-                rows_removed=published.rows_removed,
+            published = fast_forward(
+                Branch.from_json(batch.branch), batch.transaction, batch.load, _metadata(batch), expected=batch.audited
             )
+            version = published.version
+            batch = batch.with_counts(files_added=published.files_added, files_removed=published.files_removed)
         ledger.append(event_of(batch, "published", version=version))
         if batch.branch:
             drop_branch(Branch.from_json(batch.branch))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import ledger, log, paths
 from lakehouse.bronze.load import LoadStamp, load
@@ -113,8 +113,19 @@ def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None
         apply(spark, contract, branch, query, batch)
         change = diff(branch)
         batch = replace(batch, branch=branch.to_json(), empty=change.is_empty and base >= 0)
+        batch = batch.with_counts(**_row_changes(change.statement))
         log.get().info("branched", branch=branch.path, files_added=change.files_added, empty=batch.empty)
         return batch
+
+
+def _row_changes(statement: dict[str, Any]) -> dict[str, int]:
+    """Rows inserted, updated and deleted, as Spark counted them for the branch's statement."""
+    metrics = statement.get("operationMetrics", {})
+    names = {"inserted": "numTargetRowsInserted", "updated": "numTargetRowsUpdated", "deleted": "numTargetRowsDeleted"}
+    counts = {name: int(metrics.get(metric, 0)) for name, metric in names.items()}
+    return (
+        counts if "numTargetRowsInserted" in metrics else {**counts, "inserted": int(metrics.get("numOutputRows", 0))}
+    )
 
 
 def _branch(contract: Contract, batch: Batch, mode: str) -> Branch:

@@ -130,7 +130,7 @@ def component(site: Site, env: Mapping[str, str], name: str) -> Service:
         port=site.ports[UI] if name == UI else None,
         ready=lambda since: _healthy(site, name, since),
         settings=json.dumps(env, sort_keys=True),
-        deadline=120.0,
+        deadline=240.0,
     )
 
 

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,7 @@ def command(binaries: Path, data: Path, port: int) -> list[str]:
         "log_timezone": "UTC",
         # A failing statement would bring its values, and so people's data, into the log.
         "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
     }
     argv = [str(binaries / "bin" / "postgres"), "-D", str(data)]
     for key, value in options.items():
@@ -165,9 +167,16 @@ def _elsewhere(layout: Layout, binaries: Path, link: Path) -> tuple[Path, Path]:
         shutil.rmtree(spot)
         spot.mkdir(mode=0o711)
         link.symlink_to(spot / "data")
-    if not (spot / "pginstall" / "bin").is_dir():
-        shutil.copytree(binaries, spot / "pginstall", symlinks=True)
-    return spot / "pginstall", spot / "data"
+    copy = spot / version("pgserver")
+    if not copy.is_dir():
+        draft = spot / "copying"
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(binaries, draft / "pgserver" / "pginstall", symlinks=True)
+        libraries = binaries.parent.with_name("pgserver.libs")  # Where the binaries look, relative to themselves.
+        if libraries.is_dir():
+            shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+        draft.rename(copy)
+    return copy / "pgserver" / "pginstall", spot / "data"
 
 
 def _initialise(binaries: Path, data: Path, password: str, user: tuple[int, int] | None) -> None:

@@ -43,7 +43,7 @@ class Service:
     #: What, when changed, asks for a restart. May hold secrets: only its hash is kept.
     settings: str = field(repr=False, default="")
     #: Seconds until it must be ready.
-    deadline: float = 60.0
+    deadline: float = 120.0
     cwd: Path | None = None
     #: Account and group to run as, where not the caller's.
     user: tuple[int, int] | None = None

@@ -39,7 +39,7 @@ class Airflow:
 
     def set_pool(self, name: str, slots: int, description: str = "") -> None:
         """Create the pool, or give it this size."""
-        body = {"slots": slots, "description": description}
+        body = {"slots": slots, "description": description, "include_deferred": False}
         changed = self._send("PATCH", f"/pools/{name}", {"pool": name, **body}, missing_ok=True)
         if changed is None:
             self._send("POST", "/pools", {"name": name, **body})

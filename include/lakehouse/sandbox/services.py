@@ -113,7 +113,7 @@ def spark_service(site: Site) -> Service:
         port=port,
         ready=lambda since: ports.answers(port),
         settings=f"{port} {token}",
-        deadline=120.0,
+        deadline=240.0,
     )
 
 

@@ -1,7 +1,8 @@
 """Snowflake's stand-in as a process: `python -m lakehouse.sandbox.snowflake_server --port P --data DIR`.
 
 One shared engine over database files in DIR, so that tables outlive the process; logins need the password in
-SNOWFLAKE_PASSWORD. Not a Snowflake: what it cannot do is listed in docs.
+SNOWFLAKE_PASSWORD. Not a Snowflake: no write_pandas, no COPY from S3, no streams, tasks or
+time travel, and a result comes as one batch.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gzip
 import hmac
 import importlib
 import json
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +61,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     options = parser.parse_args()
     app = application(options.data, os.environ["SNOWFLAKE_PASSWORD"])
-    # Warnings only: at its usual level the server logs the SQL it is given.
+    # It logs failing SQL with the bound values, and so people's data. The client gets the same in its error.
+    logging.getLogger("fakesnow.server").setLevel(logging.CRITICAL)
     uvicorn.run(
         app, host="127.0.0.1", port=options.port, log_level="warning", access_log=False, timeout_graceful_shutdown=3
     )

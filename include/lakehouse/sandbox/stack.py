@@ -49,7 +49,7 @@ def up(airflow_too: bool, on_progress: Progress, dags: Path | None = None) -> st
     layout.make()
     state_file = StateFile(layout.sandbox)
     with state_file.locked():
-        site = _site(layout, state_file, on_progress, dags)
+        site = _site(layout, state_file, on_progress, dags, airflow_too)
         env = airflow.environment(site)
         envfile.write(envfile.path(layout.home), env)
         _Starter(site, state_file, on_progress).run(airflow_too, env)
@@ -68,10 +68,10 @@ def down(on_progress: Progress) -> int:
         # Airflow first, so that its tasks do not fail for want of a server they were using.
         first = [record for record in records if record.name in airflow.COMPONENTS]
         rest = [record for record in records if record.name not in airflow.COMPONENTS]
-        for group in (first, rest):
+        for group, grace in ((first, 5.0), (rest, 10.0)):
             for record in group:
                 on_progress(record.name, "stopping")
-            processes.stop(group)
+            processes.stop(group, grace)
         processes.sweep(layout.sandbox)
         state_file.change(lambda state: state.services.clear())
     return running
@@ -112,7 +112,7 @@ def _memory(record: Record) -> int:
     return total
 
 
-def _site(layout: Layout, state_file: StateFile, on_progress: Progress, dags: Path | None) -> Site:
+def _site(layout: Layout, state_file: StateFile, on_progress: Progress, dags: Path | None, airflow_too: bool) -> Site:
     """Decide the ports and remember them."""
     state = state_file.load()
     living = {name: record for name, record in state.services.items() if processes.alive(record)}
@@ -120,14 +120,14 @@ def _site(layout: Layout, state_file: StateFile, on_progress: Progress, dags: Pa
     wanted = os.environ.get("LAKEHOUSE_UI_PORT")
     for name in (airflow.UI, *services.PLANS):
         record = living.get(name)
-        if name == airflow.UI and wanted:
+        if name == airflow.UI and wanted and airflow_too:
             chosen[name] = _fixed_ui(wanted, record)
         elif record and record.port:
             chosen[name] = record.port
         else:
             preferred = airflow.UI_PORT if name == airflow.UI else None
             chosen[name] = ports.choose(name, state.ports, chosen.values(), preferred)
-            if preferred and name not in state.ports and chosen[name] != preferred:
+            if preferred and airflow_too and name not in state.ports and chosen[name] != preferred:
                 who = ports.owner(preferred) or "another program"
                 on_progress(name, f"port {preferred} is taken by {who}; using {chosen[name]}")
     state_file.change(lambda state: state.ports.update(chosen))

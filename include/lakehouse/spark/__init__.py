@@ -3,3 +3,7 @@
 The only package that opens Spark sessions or knows how a Connect server is started. Not for table logic:
 branches and commits live in `lakehouse.delta`, transforms in the table folders.
 """
+
+from lakehouse.spark.session import SparkUnavailable, connect, fence, interrupt, session_id
+
+__all__ = ["SparkUnavailable", "connect", "fence", "interrupt", "session_id"]

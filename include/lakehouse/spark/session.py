@@ -5,8 +5,10 @@ Not for starting a server (see `lakehouse.spark.server`). A server that is absen
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
+import weakref
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
@@ -30,6 +32,9 @@ _NAMESPACE = UUID("5b0d6d0e-2f4b-4c57-9d0a-6c1f2d7f0b51")
 #: This process's session and the process that opened it: a forked child must not use its parent's channel.
 _current: tuple[int, SparkSession] | None = None
 
+#: Every session of this process that is still referenced, with the process that opened it.
+_open: weakref.WeakKeyDictionary[SparkSession, int] = weakref.WeakKeyDictionary()
+
 
 class SparkUnavailable(LakehouseError):
     """No Spark Connect server answers at the endpoint, or it refuses us."""
@@ -47,6 +52,7 @@ def connect(job: str, session_id: str | None = None) -> SparkSession:
     """
     url = _url(session_id)
     _probe(url)
+    shown = _shown(url)
     from pyspark.errors.exceptions.connect import SparkConnectException
     from pyspark.sql import SparkSession
     from pyspark.sql.connect.client.retries import DefaultPolicy
@@ -61,12 +67,13 @@ def connect(job: str, session_id: str | None = None) -> SparkSession:
         spark.client.close()
         if "UNAUTHENTICATED" in str(error):
             raise SparkUnavailable(
-                f"The Spark Connect server at {_shown(url)} refused the token.",
-                "Give its token in LAKEHOUSE_SPARK_REMOTE (sc://host:port/;token=...); the sandbox makes a new one when it starts.",
+                f"The Spark Connect server at {shown} refused the token.",
+                "Give its token in LAKEHOUSE_SPARK_REMOTE (sc://host:port/;token=...); every sandbox has its own.",
             ) from None
         raise SparkUnavailable(
             f"The Spark Connect server at {_shown(url)} opened no session: {error}", _REMEDY
         ) from error
+    _open[spark] = os.getpid()
     spark.addTag("".join(c if c.isalnum() or c in "._-" else "_" for c in job))
     return spark
 
@@ -104,6 +111,17 @@ def fence(session_id: str) -> None:
         spark.stop()
 
 
+@atexit.register
+def _stop_all() -> None:
+    """Release what is still open: left to the garbage collector at exit, closing a channel hangs the process."""
+    for spark in [opened for opened, pid in _open.items() if pid == os.getpid() and not opened.is_stopped]:
+        from pyspark.sql.connect.client.retries import DefaultPolicy
+
+        # The server may be gone by now; nobody waits for it at exit.
+        spark.client.set_retry_policies([DefaultPolicy(max_retries=0)])
+        spark.stop()
+
+
 def _url(session_id: str | None) -> str:
     """The endpoint with our user and the session's id in it."""
     url = settings().spark_remote
@@ -115,9 +133,9 @@ def _url(session_id: str | None) -> str:
     parameters.append(f"user_id={USER}")
     if session_id is not None:
         parameters.append(f"session_id={UUID(session_id)}")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     # The client sends a token without TLS only to a host spelled "localhost".
-    host = "localhost" if parts.hostname == "127.0.0.1" else parts.netloc.rpartition("@")[2].rpartition(":")[0]
-    host = host or parts.hostname
+    host = "localhost" if host == "127.0.0.1" else host
     return f"sc://{host}:{parts.port or 15002}/;{';'.join(parameters)}"
 
 
@@ -129,7 +147,7 @@ def _probe(url: str) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise SparkUnavailable(f"No Spark Connect server at {_shown(url)}: {reason}.", _REMEDY) from error
-    import grpc
+    import grpc  # type: ignore[import-untyped]
     from pyspark.sql.connect.client import DefaultChannelBuilder
 
     channel = DefaultChannelBuilder(url).toChannel()

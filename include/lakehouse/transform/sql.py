@@ -60,18 +60,26 @@ class TransformSql:
 
 def parse_transform(folder: Path) -> TransformSql:
     """Parse `folder`/transform.sql. Raises SqlError naming the file and the remedy."""
+    path = folder / FILE
+    return _parse(path.read_text(encoding="utf-8"), path)
+
+
+def parse_query(text: str) -> TransformSql:
+    """Parse a query that somebody typed, by the same rules. Raises SqlError."""
+    return _parse(text, Path("query"))
+
+
+def _parse(text: str, path: Path) -> TransformSql:
     import sqlglot
     from sqlglot import exp
+    from sqlglot.errors import SqlglotError
 
-    path = folder / FILE
-    text = path.read_text(encoding="utf-8")
     try:
         trees = [tree for tree in sqlglot.parse(text, dialect="spark") if tree is not None]
-    except sqlglot.errors.ParseError as error:
-        line = error.errors[0].get("line", 1) if error.errors else 1
-        raise SqlError(
-            f"{path}:{line}: the SQL does not parse: {error.errors[0]['description']}.", "Mend it."
-        ) from error
+    except SqlglotError as error:
+        details = getattr(error, "errors", None) or [{}]
+        line, reason = details[0].get("line", 1), details[0].get("description") or str(error).splitlines()[0]
+        raise SqlError(f"{path}:{line}: the SQL does not parse: {reason}.", "Mend it.") from error
     if len(trees) != 1 or not isinstance(trees[0], exp.Query):
         raise SqlError(f"{path}:1: expected exactly one SELECT.", "Keep one query; the machine does the writing.")
     ctes = {cte.alias for cte in trees[0].find_all(exp.CTE)}

@@ -51,6 +51,7 @@ _EVENTS: tuple[tuple[str, str, Row], ...] = (
 def copy_lines(world: World, span: Span) -> None:
     """Exact copies of order lines: the source enforces no key."""
     lines = [world.current["order_items"][key] for key in sorted(world.changed["order_items"])]
+    lines = [row for row in lines if row["updated_at"] > span.low]
     for row in some(span.rng("copies"), lines, world.config.size(4, least=2)):
         world.extra["order_items"].append(dict(row))
         world.plant(span.n, "order_items", "duplicate", row)

@@ -14,10 +14,12 @@ SELECT
   events.country
 FROM silver.behavior_events AS events
 LEFT JOIN gold.dim_customer AS customers
-  ON events.customer_id = customers.customer_id
-  AND customers.valid_from <= events.event_ts
-  AND events.event_ts < customers.valid_to
+  ON
+    events.customer_id = customers.customer_id
+    AND events.event_ts >= customers.valid_from
+    AND events.event_ts < customers.valid_to
 LEFT JOIN gold.dim_product AS products
-  ON events.product_id = products.product_id
-  AND products.valid_from <= events.event_ts
-  AND events.event_ts < products.valid_to
+  ON
+    events.product_id = products.product_id
+    AND events.event_ts >= products.valid_from
+    AND events.event_ts < products.valid_to

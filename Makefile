@@ -1,0 +1,85 @@
+# Every target in one line: `make help`. Needs Python 3.11+ and make; everything else it brings itself.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+STAMP := $(VENV)/.complete
+DEV_STAMP := $(VENV)/.complete-dev
+LOCKS := requirements.txt requirements-dev.txt overrides.txt
+
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup setup-dev run down status test test-unit test-spark test-dags test-integration test-e2e lint format lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $$($(PYTHON) --version) is too old."; echo "  -> Install Python 3.11 or 3.12 and run: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(STAMP): requirements.txt requirements-jdk.txt pyproject.toml | $(BIN)/uv
+	@echo "Installing the locked environment into $(VENV) ..."
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -r requirements.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
+	@command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || { echo "No Java found: installing the fall-back runtime ..."; VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -r requirements-jdk.txt; }
+	@$(BIN)/lakehouse setup
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.txt $(STAMP)
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+setup: $(STAMP)  ## virtual environment from the lock, Spark jars, a Java runtime where there is none
+
+setup-dev: $(DEV_STAMP)  ## setup, plus what lint and tests need
+
+run: $(STAMP)  ## the whole platform and three days of it; ONCE=1 exits after the summary
+	@$(BIN)/lakehouse demo $(if $(ONCE),--once)
+
+down: $(STAMP)  ## end every process of the sandbox
+	@$(BIN)/lakehouse sandbox down
+
+status: $(STAMP)  ## every table at a glance
+	@$(BIN)/lakehouse status
+
+test: $(DEV_STAMP)  ## all tests, tier by tier
+	@$(BIN)/python -m pytest tests/unit tests/dags tests/spark tests/integration tests/e2e
+
+test-unit: $(DEV_STAMP)  ## no JVM, no server; seconds
+	@$(BIN)/python -m pytest tests/unit
+
+test-spark: $(DEV_STAMP)  ## against one real Spark Connect server
+	@$(BIN)/python -m pytest tests/spark
+
+test-dags: $(DEV_STAMP)  ## DAG policy
+	@$(BIN)/python -m pytest tests/dags
+
+test-integration: $(DEV_STAMP)  ## real clients against the stand-ins
+	@$(BIN)/python -m pytest tests/integration
+
+test-e2e: $(DEV_STAMP)  ## a real Airflow scheduler
+	@$(BIN)/python -m pytest tests/e2e
+
+lint: $(DEV_STAMP)  ## ruff, mypy, import walls, SQL, contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/sqlfluff lint --disable-progress-bar include/tables
+	@$(BIN)/lakehouse contracts lint
+
+format: $(DEV_STAMP)  ## ruff and sqlfluff, in place
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+	@$(BIN)/sqlfluff fix --disable-progress-bar --quiet include/tables
+
+lock: | $(BIN)/uv  ## compile the .in files into the locks
+	@$(BIN)/uv pip compile --quiet requirements.in --override overrides.txt --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.txt
+	@$(BIN)/uv pip compile --quiet requirements-dev.in --override overrides.txt --no-annotate --no-emit-index-url --no-emit-find-links -o requirements-dev.txt
+
+clean:  ## remove this checkout's state and environment
+	@rm -rf .lakehouse $(VENV) build *.egg-info

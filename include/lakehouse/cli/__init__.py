@@ -1,0 +1,1 @@
+"""The `lakehouse` command line: thin, Airflow-free doors onto the library."""

@@ -1,0 +1,37 @@
+"""`lakehouse contracts`: check every table folder."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Table contracts.")
+
+
+@app.callback()
+def contracts() -> None:
+    """Table contracts."""
+
+
+@app.command()
+def lint() -> None:
+    """Check every contract and transform.sql; exit 1 and name file, line and remedy for each fault."""
+    from lakehouse import manifest
+    from lakehouse.config import settings
+    from lakehouse.contracts import load_contract
+    from lakehouse.errors import LakehouseError
+
+    folders = manifest.folders(settings().tables)
+    faults = 0
+    for folder in folders:
+        try:
+            load_contract(folder)
+        except LakehouseError as error:
+            faults += 1
+            sys.stderr.write(f"{error}\n")
+    if not faults:
+        manifest.compile_manifest(folders)
+    typer.echo(f"{len(folders)} contracts, {faults} with faults.")
+    if faults:
+        raise typer.Exit(1)

@@ -1,0 +1,45 @@
+"""Delta tables: branches, what they change, and the fast-forward that publishes them. The only code that commits.
+
+Tables are addressed by path, there is no catalog. Spark works on branches and never commits to a published table.
+"""
+
+from lakehouse.delta.branch import Branch, BranchRefused, drop_branch, open_branch, table_sql
+from lakehouse.delta.describe import TableStats, schema_columns, table_stats
+from lakehouse.delta.diff import Diff, SeveralStatements, diff
+from lakehouse.delta.features import UnknownFeature
+from lakehouse.delta.log import commit_metadata, latest_version, transaction_version
+from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, fast_forward
+from lakehouse.delta.rows import append_rows, read_rows
+from lakehouse.delta.schema import TypeUnknown
+from lakehouse.delta.spec import DEFAULT_PROPERTIES, ColumnSpec, SchemaChanged, TableSpec
+from lakehouse.delta.store import StoreUnsupported
+
+__all__ = [
+    "DEFAULT_PROPERTIES",
+    "Branch",
+    "BranchRefused",
+    "CandidateChanged",
+    "ColumnSpec",
+    "Diff",
+    "PublishConflict",
+    "Published",
+    "SchemaChanged",
+    "SeveralStatements",
+    "StoreUnsupported",
+    "TableSpec",
+    "TableStats",
+    "TypeUnknown",
+    "UnknownFeature",
+    "append_rows",
+    "commit_metadata",
+    "diff",
+    "drop_branch",
+    "fast_forward",
+    "latest_version",
+    "open_branch",
+    "read_rows",
+    "schema_columns",
+    "table_sql",
+    "table_stats",
+    "transaction_version",
+]

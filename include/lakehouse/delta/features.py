@@ -1,0 +1,125 @@
+"""What a published table is at one version, and the refusal of everything this engine does not know.
+
+A fast-forward copies actions it did not write. What it does not understand it must not copy: a deletion vector whose
+path is not rewritten brings deleted rows back.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lakehouse.delta import schema, store
+from lakehouse.errors import LakehouseError
+
+#: Highest protocol numbers without table features.
+NEWEST_READER, NEWEST_WRITER = 2, 6
+
+_REMEDY = "Turn the feature off for this table (or rewrite the table without it), then publish again."
+
+_KNOWN_KEYS = {
+    "add": {"path", "partitionValues", "size", "modificationTime", "dataChange", "stats", "tags"},
+    "remove": {
+        *(
+            "path",
+            "partitionValues",
+            "size",
+            "deletionTimestamp",
+            "dataChange",
+            "extendedFileMetadata",
+            "stats",
+            "tags",
+        ),
+    },
+    "cdc": {"path", "partitionValues", "size", "dataChange", "tags"},
+    "txn": {"appId", "version", "lastUpdated"},
+    "protocol": {"minReaderVersion", "minWriterVersion"},
+    "metaData": {
+        *("id", "name", "description", "format", "schemaString", "partitionColumns", "configuration", "createdTime"),
+    },
+}
+
+
+class UnknownFeature(LakehouseError):
+    """A table feature or log action that cannot be published faithfully."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A published table's schema and settings at one version; not its files."""
+
+    path: str
+    version: int
+    id: str
+    name: str | None
+    description: str | None
+    created: int
+    #: Columns in Delta's JSON.
+    fields: list[dict[str, Any]]
+    partition_by: tuple[str, ...]
+    properties: dict[str, str]
+    protocol: dict[str, int]
+
+    @property
+    def change_feed(self) -> bool:
+        """Whether the table records row changes."""
+        return self.properties.get("delta.enableChangeDataFeed", "").lower() == "true"
+
+    def columns(self) -> list[tuple[str, str]]:
+        """Name and Spark SQL type of every column. Raises TypeUnknown."""
+        return [(f["name"], schema.to_sql(f["type"])) for f in self.fields]
+
+
+def snapshot(path: str, version: int) -> Snapshot:
+    """The table at `path` as of `version`. Raises UnknownFeature for one that uses what this engine does not know."""
+    from deltalake import DeltaTable
+
+    table = DeltaTable(str(store.local(path)), version=version, without_files=True)
+    told, protocol = table.metadata(), table.protocol()
+    numbers = {"minReaderVersion": protocol.min_reader_version, "minWriterVersion": protocol.min_writer_version}
+    features = {*(protocol.reader_features or ()), *(protocol.writer_features or ())}
+    check_protocol(path, {**numbers, "writerFeatures": sorted(features)} if features else numbers)
+    check_properties(path, told.configuration)
+    return Snapshot(
+        path=path,
+        version=version,
+        id=str(told.id),
+        name=told.name,
+        description=told.description,
+        created=int(told.created_time or 0),
+        fields=json.loads(table.schema().to_json())["fields"],
+        partition_by=tuple(told.partition_columns),
+        properties=dict(told.configuration),
+        protocol=numbers,
+    )
+
+
+def check_protocol(path: str, protocol: dict[str, Any]) -> None:
+    """Raise UnknownFeature unless `protocol` is one of the legacy versions without table features."""
+    features = [*(protocol.get("readerFeatures") or ()), *(protocol.get("writerFeatures") or ())]
+    reader, writer = int(protocol["minReaderVersion"]), int(protocol["minWriterVersion"])
+    if features:
+        raise UnknownFeature(f"{path} uses the table features {', '.join(sorted(set(features)))}.", _REMEDY)
+    if reader > NEWEST_READER or writer > NEWEST_WRITER:
+        raise UnknownFeature(f"{path} needs protocol {reader}/{writer} (reader/writer).", _REMEDY)
+
+
+def check_properties(path: str, properties: dict[str, str]) -> None:
+    """Raise UnknownFeature for a property that changes how files are named or read."""
+    if properties.get("delta.columnMapping.mode", "none") != "none":
+        raise UnknownFeature(f"{path} uses column mapping.", _REMEDY)
+
+
+def check_action(path: str, kind: str, content: dict[str, Any]) -> None:
+    """Raise UnknownFeature for an action, or a part of one, that this engine does not know."""
+    known = _KNOWN_KEYS.get(kind)
+    if known is None:
+        raise UnknownFeature(f"{path} holds the log action '{kind}'.", _REMEDY)
+    if kind == "protocol":
+        check_protocol(path, content)
+    for key, value in content.items():
+        if key not in known and value is not None:
+            raise UnknownFeature(f"{path} uses '{key}' on the log action '{kind}'.", _REMEDY)
+    if kind == "metaData":
+        check_properties(path, content.get("configuration") or {})

@@ -1,0 +1,178 @@
+"""The fast-forward: a branch becomes one commit of its table. The only code that commits to a published table.
+
+The commit is one link, which is there or not: no reader sees half of it, and of two publishers one wins.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from lakehouse import __version__
+from lakehouse.delta import store
+from lakehouse.delta.branch import DRAFT, Branch, BranchRefused, held
+from lakehouse.delta.diff import Diff, diff
+from lakehouse.delta.log import (
+    Action,
+    commit_file,
+    committed_at,
+    encode,
+    kind_of,
+    latest_version,
+    read_commit,
+    transaction_version,
+)
+from lakehouse.errors import LakehouseError
+
+#: Versions between checkpoints: nobody else writes them, for Spark does not commit here.
+CHECKPOINT_EVERY = 10
+
+#: Actions that other commits may hold without being in the way.
+_NEUTRAL = {"add", "remove", "commitInfo", "txn"}
+
+
+class PublishConflict(LakehouseError):
+    """Another commit came first, and the candidate was not audited with it."""
+
+
+class CandidateChanged(LakehouseError):
+    """The branch is not what was audited."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a fast-forward did. Row and file counts are zero where it committed nothing."""
+
+    #: The commit's version; the last known one where nothing was committed.
+    version: int
+    files_added: int = 0
+    files_removed: int = 0
+    rows_added: int = 0
+    rows_removed: int = 0
+    #: The same transaction was there already.
+    already: bool = False
+    #: There was nothing to publish.
+    empty: bool = False
+
+
+def fast_forward(
+    branch: Branch,
+    app_id: str,
+    transaction: int,
+    metadata: dict[str, Any],
+    *,
+    expected: str | None = None,
+    rebase_appends: bool = False,
+) -> Published:
+    """Publish the branch as the next commit of its table.
+
+    `app_id` and `transaction` (a number that grows with each load of the same batch, from 1) go into the commit: what
+    the table holds already, in this number or a higher one, is not committed again. `metadata` becomes the commit's
+    user metadata (JSON). `expected` is the fingerprint of the audited Diff.
+    Where other commits came between, it goes on top of them if they changed no rows and touched none of the files that
+    it removes; with `rebase_appends`, an append also goes on top of other appends (only for tables in which no row
+    depends on another). Raises PublishConflict otherwise, CandidateChanged, BranchRefused for a branch that was
+    dropped, and what `diff` raises.
+    """
+    known = transaction_version(branch.table_path, app_id)
+    if known is not None and known >= transaction:
+        return _already(branch, app_id, known)
+    change = diff(branch)
+    if expected is not None and change.fingerprint != expected:
+        raise CandidateChanged(f"{branch.path} is not what was audited.", "Audit the branch again, then publish it.")
+    if change.is_empty:
+        return Published(branch.base_version, empty=True)
+    # Inside the branch: taking the draft away is how dropping the branch bars a publisher that sleeps here.
+    draft = store.local(branch.path) / f"{DRAFT}{branch.id}-{uuid.uuid4().hex}.json"
+    txn: Action = {"txn": {"appId": app_id, "version": transaction, "lastUpdated": int(time.time() * 1000)}}
+    try:
+        store.write_draft(draft, encode([_info(branch, change, metadata), txn, *change.actions]))
+        if not held(branch):
+            raise BranchRefused(f"The branch in {branch.path} was dropped.", "Work again on a new branch.")
+        checked = branch.base_version
+        while True:
+            latest = latest_version(branch.table_path)
+            version = committed_at(branch.table_path, app_id, transaction, checked)
+            if version is not None:
+                return Published(version, already=True)
+            _check_between(branch, change, checked, latest, rebase_appends)
+            checked = latest
+            if store.link_if_absent(draft, commit_file(branch.table_path, latest + 1)):
+                break
+    except FileNotFoundError as error:
+        raise BranchRefused(f"The branch in {branch.path} was dropped.", "Work again on a new branch.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    checkpoint(branch.table_path, latest + 1)
+    return Published(latest + 1, change.files_added, change.files_removed, change.rows_added, change.rows_removed)
+
+
+def checkpoint(path: str, version: int) -> None:
+    """Write a checkpoint where `version` calls for one. Failing is no harm to what was published: it is logged."""
+    if version == 0 or version % CHECKPOINT_EVERY:
+        return
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        DeltaTable(path, version=version).create_checkpoint()
+    except (DeltaError, OSError):
+        logging.getLogger(__name__).warning("no checkpoint of %s at version %d", path, version, exc_info=True)
+
+
+def _check_between(branch: Branch, change: Diff, checked: int, latest: int, rebase_appends: bool) -> None:
+    """Raise PublishConflict unless the candidate is as good on top of the commits after `checked` as without them."""
+    if latest < checked or (latest > checked and branch.base_version < 0):
+        raise _conflict(branch, latest, "the table was made or replaced meanwhile")
+    for version in range(checked + 1, latest + 1):
+        try:
+            actions = list(read_commit(branch.table_path, version))
+        except FileNotFoundError:
+            raise _conflict(branch, version, "its log is gone") from None
+        kinds = {kind_of(a) for a in actions}
+        files = [a[kind_of(a)] for a in actions if kind_of(a) in ("add", "remove")]
+        removed = {unquote(a["remove"]["path"]) for a in actions if "remove" in a}
+        if not kinds <= _NEUTRAL:
+            raise _conflict(branch, version, f"it holds {', '.join(sorted(kinds - _NEUTRAL))}")
+        if removed & change.removed:
+            raise _conflict(branch, version, "it removed files that the branch removes too")
+        appends = rebase_appends and branch.mode == "append" and change.is_append and "remove" not in kinds
+        if any(f["dataChange"] for f in files) and not appends:
+            raise _conflict(branch, version, "it changed rows")
+
+
+def _conflict(branch: Branch, version: int, reason: str) -> PublishConflict:
+    return PublishConflict(
+        f"{branch.table_path}: version {version} came before the branch of version {branch.base_version}: {reason}.",
+        "Work and audit again on a branch of the table as it is now.",
+    )
+
+
+def _already(branch: Branch, app_id: str, transaction: int) -> Published:
+    version = committed_at(branch.table_path, app_id, transaction, branch.base_version)
+    return Published(latest_version(branch.table_path) if version is None else version, already=True)
+
+
+def _info(branch: Branch, change: Diff, metadata: dict[str, Any]) -> Action:
+    """The commit about itself. Spark's name and figures for the statement are kept: DESCRIBE HISTORY shows them."""
+    said = change.statement
+    content = {
+        "timestamp": int(time.time() * 1000),
+        "operation": said.get("operation", "WRITE"),
+        "operationParameters": said.get("operationParameters", {}),
+        "readVersion": branch.base_version,
+        "isolationLevel": "Serializable",
+        "isBlindAppend": branch.mode == "append" and change.is_append,
+        "operationMetrics": said.get("operationMetrics", {}),
+        "userMetadata": json.dumps(metadata, sort_keys=True),
+        "engineInfo": f"lakehouse/{__version__}",
+        "txnId": str(uuid.uuid4()),
+    }
+    if branch.base_version < 0:
+        del content["readVersion"]
+    return {"commitInfo": content}

@@ -1,0 +1,73 @@
+"""Rows in and out of the small `ops` tables, without a JVM: appended and read by delta-rs.
+
+Not for lake tables: those change by branch and fast-forward only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.delta import store
+from lakehouse.delta.log import latest_version
+from lakehouse.delta.schema import TypeUnknown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Appends conflict only in the version number; with many writers one may lose many times in a row.
+RETRIES = 100
+
+
+def append_rows(
+    path: str, rows: pa.Table, partition_by: Sequence[str] = (), properties: Mapping[str, str] | None = None
+) -> int:
+    """Append `rows` in one commit, making the table at its first use; the table's version afterwards, at least.
+
+    Safe from several processes at once. Columns the table lacks are added to it (nullable); those that `rows` lacks
+    are null. Raises TypeUnknown for a time without a time zone, which would raise the table's protocol.
+    """
+    import pyarrow as pa
+    from deltalake import CommitProperties, DeltaTable, write_deltalake
+
+    for column in rows.schema:
+        if pa.types.is_timestamp(column.type) and column.type.tz is None:
+            raise TypeUnknown(f"{path}: column '{column.name}' is a time without a zone.", "Give it in UTC.")
+    where = str(store.local(path))
+    if latest_version(path) < 0:
+        _create(where, rows.schema, partition_by, properties or {})
+    table = DeltaTable(where, without_files=True)
+    known = {f.name for f in table.schema().fields}
+    write_deltalake(
+        table,
+        rows,
+        mode="append",
+        schema_mode=None if known == set(rows.column_names) else "merge",
+        commit_properties=CommitProperties(max_commit_retries=RETRIES),
+    )
+    return latest_version(path)
+
+
+def read_rows(path: str, equals: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """The rows whose columns have these values, as dicts, in no order; none where there is no table."""
+    if latest_version(path) < 0:
+        return []
+    from deltalake import DeltaTable
+
+    filters = [(name, "=", value) for name, value in (equals or {}).items()]
+    found: list[dict[str, Any]] = (
+        DeltaTable(str(store.local(path))).to_pyarrow_table(filters=filters or None).to_pylist()
+    )
+    return found
+
+
+def _create(path: str, columns: pa.Schema, partition_by: Sequence[str], properties: Mapping[str, str]) -> None:
+    """Make the empty table; nothing happens where another process was quicker."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        DeltaTable.create(path, columns, mode="error", partition_by=list(partition_by), configuration=dict(properties))
+    except DeltaError:
+        if latest_version(path) < 0:
+            raise
