@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
+from lakehouse_airflow import preload
 
 
 class LakehousePlugin(AirflowPlugin):
-    """Makes the lakehouse operators known to Airflow under one name."""
+    """The lakehouse in Airflow: its listener."""
 
     name = "lakehouse"
+    listeners = [preload]

@@ -55,7 +55,11 @@ class Lake:
         return branch
 
     def seed(self, rows=10, parts=()):
-        part = f", element_at(array({', '.join(map(literal, parts))}), CAST(id % {len(parts)} AS INT) + 1)" if parts else ""
+        part = (
+            f", element_at(array({', '.join(map(literal, parts))}), CAST(id % {len(parts)} AS INT) + 1)"
+            if parts
+            else ""
+        )
         branch = self.run(f"INSERT INTO {{b}} SELECT id, 'seed', 1.50{part} FROM range({rows})", "append")
         return self.publish(branch)
 
@@ -330,7 +334,7 @@ def test_a_retry_in_the_same_folder_starts_clean(lake, mode):
     lake.spark.sql(f"INSERT INTO {table_sql(path)} VALUES (92, 'retry', 1)")
     with pytest.raises(BranchRefused):
         lake.publish(first, "zombie", 1)
-    lake.publish(second)
+    lake.publish(second, "retry", 1)
     assert [r[:2] for r in lake.rows() if r[0] > 50] == [(92, "retry")]
 
 

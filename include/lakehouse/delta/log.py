@@ -71,7 +71,7 @@ def transaction_version(path: str, app_id: str) -> int | None:
         return None
     from deltalake import DeltaTable
 
-    found = DeltaTable(str(store.local(path)), without_files=True).transaction_version(app_id)
+    found = DeltaTable(str(store.local(path))).transaction_version(app_id)
     return None if found is None else int(found)
 
 

@@ -36,7 +36,7 @@ def append_rows(
     where = str(store.local(path))
     if latest_version(path) < 0:
         _create(where, rows.schema, partition_by, properties or {})
-    table = DeltaTable(where, without_files=True)
+    table = DeltaTable(where)
     known = {f.name for f in table.schema().fields}
     write_deltalake(
         table,

@@ -127,7 +127,7 @@ def _site(layout: Layout, state_file: StateFile, on_progress: Progress, dags: Pa
         else:
             preferred = airflow.UI_PORT if name == airflow.UI else None
             chosen[name] = ports.choose(name, state.ports, chosen.values(), preferred)
-            if preferred and airflow_too and name not in state.ports and chosen[name] != preferred:
+            if preferred and airflow_too and chosen[name] not in (preferred, state.ports.get(name)):
                 who = ports.owner(preferred) or "another program"
                 on_progress(name, f"port {preferred} is taken by {who}; using {chosen[name]}")
     state_file.change(lambda state: state.ports.update(chosen))

@@ -1,0 +1,79 @@
+"""A contract as a Great Expectations suite: the schema, then one expectation a rule (DQ-1).
+
+Not for running it (see `gate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.contracts.model import Contract, Rule
+from lakehouse.quality.engine import measured
+from lakehouse.quality.measure import measure, operators
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+
+#: The rule that every contract implies: the candidate has all its columns.
+SCHEMA = Rule("schema", "row", (), description="The table has every column of its contract.")
+
+
+def build_suite(contract: Contract, resolve_view: Callable[[str], str]) -> ExpectationSuite:
+    """The suite of `contract`; meta of each expectation says `rule` and `kind`.
+
+    `resolve_view` gives the name of a temporary view of `measure.CANDIDATE`, or of another table by layer.table.
+    Raises RuleError for a rule that cannot be written as an expectation.
+    """
+    from great_expectations import ExpectationSuite
+    from great_expectations import expectations as gxe
+
+    columns = gxe.ExpectTableColumnsToMatchSet(
+        column_set=[column.name for column in contract.columns],
+        exact_match=False,
+        severity="critical",
+        meta={"rule": SCHEMA.name, "kind": "schema"},
+    )
+    rules = [_expectation(contract, rule, resolve_view) for rule in contract.rules]
+    return ExpectationSuite(
+        name=contract.name,
+        expectations=[columns, *rules],
+        meta={"contract": contract.version, "fingerprint": contract.fingerprint},
+    )
+
+
+def _expectation(contract: Contract, rule: Rule, resolve_view: Callable[[str], str]) -> Any:
+    said = {
+        "severity": rule.severity,
+        "description": rule.description or None,
+        "meta": {"rule": rule.name, "kind": rule.kind},
+    }
+    native = _native(contract, rule)
+    if native is not None:
+        make, arguments = native
+        return make(column=rule.columns[0], **arguments, **said)
+    # Great Expectations' own uniqueness sorts the whole table by a window, its SQL expectation runs every query twice,
+    # once to collect rows, and its lengths need a query after all others. As measures they share the natives' query.
+    return measured()(expression=measure(contract, rule, resolve_view), operators=operators(contract, rule), **said)
+
+
+def _native(contract: Contract, rule: Rule) -> tuple[Any, dict[str, Any]] | None:
+    """Great Expectations' own column expectation for `rule` and its arguments, where one means the same."""
+    from great_expectations import expectations as gxe
+
+    params = rule.params
+    if rule.kind == "not_null":
+        return gxe.ExpectColumnValuesToNotBeNull, {}
+    if rule.kind == "one_of":
+        return gxe.ExpectColumnValuesToBeInSet, {"value_set": params["values"]}
+    if rule.kind == "pattern":
+        return gxe.ExpectColumnValuesToMatchRegex, {"regex": params["regex"]}
+    # A float column's 0.1 lies above the number 0.1; the rule's own predicate casts the bound first.
+    if rule.kind == "range" and contract.column(rule.columns[0]).type.upper() not in ("FLOAT", "REAL"):
+        return gxe.ExpectColumnValuesToBeBetween, {
+            "min_value": params.get("minimum", params.get("exclusiveMinimum")),
+            "max_value": params.get("maximum", params.get("exclusiveMaximum")),
+            "strict_min": "minimum" not in params and "exclusiveMinimum" in params,
+            "strict_max": "maximum" not in params and "exclusiveMaximum" in params,
+        }
+    return None

@@ -1,0 +1,264 @@
+"""The gate on a real Connect session with real Great Expectations: every kind of rule, passing and failing (DQ-6)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from datetime import UTC, datetime
+
+import pytest
+
+from lakehouse.contracts import load_contract
+from lakehouse.quality import GateFailed, RuleError, check, record
+from lakehouse.quality.engine import quiet
+
+HEAD = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: silver.parcels
+version: 1.0.0
+status: active
+team: {name: Depot, members: [{username: depot@shop.example}]}
+customProperties: [{property: strategy, value: merge}]
+schema:
+  - name: parcels
+    properties:
+"""
+
+COLUMNS = """\
+      - {name: parcel_id, physicalType: BIGINT, primaryKey: true, primaryKeyPosition: 1, required: true}
+      - {name: leg, physicalType: INT, primaryKey: true, primaryKeyPosition: 2, required: true}
+      - name: size
+        physicalType: STRING
+        quality: [{name: size_known, metric: invalidValues, arguments: {validValues: [small, large]}, mustBe: 0}]
+      - name: mail
+        physicalType: STRING
+        logicalType: string
+        logicalTypeOptions: {pattern: '^\\S+@\\S+$', maxLength: 20}
+      - name: weight
+        physicalType: DECIMAL(9,2)
+        logicalType: number
+        logicalTypeOptions: {minimum: 0.1, exclusiveMaximum: 50}
+      - name: van_id
+        physicalType: BIGINT
+        relationships: [{to: ../vans/contract.odcs.yaml#/schema/vans/properties/van_id}]
+"""
+
+QUALITY = """\
+    quality:
+      - {name: light, type: custom, engine: sparkSql, implementation: "weight < 40 -- kg", severity: warning}
+      - {name: enough, metric: rowCount, mustBeGreaterThan: 1}
+      - name: load
+        type: sql
+        query: SELECT SUM(p.weight) FROM ${table} AS p JOIN silver.vans AS v ON p.van_id = v.van_id
+        mustBeBetween: [1, 100]
+"""
+
+GOOD = [(1, 1, "small", "a@b.example", "1.00", 7), (1, 2, "large", None, "39.00", None), (2, 1, None, "c@d", "2.50", 8)]
+
+#: Rule -> a row that breaks it and nothing else.
+BAD = {
+    "parcel_id_not_null": (None, 1, "small", "a@b", "1.00", 7),
+    "leg_not_null": (3, None, "small", "a@b", "1.00", 7),
+    "size_known": (3, 1, "huge", "a@b", "1.00", 7),
+    "mail_wellformed": (3, 1, "small", "secretive", "1.00", 7),
+    "mail_length": (3, 1, "small", "a@" + "secret" * 4, "1.00", 7),
+    "weight_in_range": (3, 1, "small", "a@b", "0.05", 7),
+    "van_id_references": (3, 1, "small", "a@b", "1.00", 9),
+    "light": (3, 1, "small", "a@b", "45.00", 7),
+    "parcel_id_leg_unique": (2, 1, "small", "a@b", "1.00", 7),
+}
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A contract with `quality` as its table rules."""
+
+    def made(quality=QUALITY, columns=COLUMNS):
+        folder = tmp_path / "silver" / "parcels"
+        folder.mkdir(parents=True)
+        (folder / "transform.sql").write_text("SELECT 1 AS one\n")
+        (folder / "contract.odcs.yaml").write_text(HEAD + columns + quality)
+        return load_contract(folder)
+
+    return made
+
+
+@pytest.fixture
+def gate(spark):
+    """Check a contract over rows."""
+    types = "parcel_id BIGINT, leg INT, size STRING, mail STRING, weight STRING, van_id BIGINT"
+
+    def run(contract, rows, drop=()):
+        frame = spark.createDataFrame(rows, types).withColumn("weight", _decimal("weight")).drop(*drop)
+        vans = spark.createDataFrame([(7,), (8,), (8,)], "van_id BIGINT")
+        return check(contract, frame, {"silver.vans": vans}.__getitem__, batch_id="b-1", run_id="r-1")
+
+    def _decimal(name):
+        from pyspark.sql import functions as F
+
+        return F.col(name).cast("DECIMAL(9,2)")
+
+    return run
+
+
+def failures(result):
+    return {r.rule: r for r in result.failures}
+
+
+def test_good_rows_pass_every_rule(make, gate):
+    result = gate(make(), GOOD)
+    assert result.passed
+    assert not result.failures
+    assert {r.rule for r in result.results} == {*BAD, "schema", "enough", "load"}
+    assert {r.rule: r.observed for r in result.results if r.observed} == {"enough": "3 rows", "load": "3.5"}
+
+
+@pytest.mark.parametrize("rule", BAD)
+def test_a_bad_row_fails_its_rule_alone(make, gate, rule):
+    result = gate(make(), [*GOOD, BAD[rule]])
+    found = failures(result)
+    assert set(found) == {rule}
+    # Both rows that share a key are bad.
+    rows = 2 if rule.endswith("unique") else 1
+    assert (found[rule].failed_rows, found[rule].observed) == (rows, f"{rows} failing row{'s' * (rows > 1)}")
+    assert found[rule].severity == ("warning" if rule == "light" else "critical")
+    assert result.passed is (rule == "light")
+
+
+def test_all_at_once(make, gate):
+    result = gate(make(), [*GOOD, *BAD.values()])
+    assert set(failures(result)) == set(BAD)
+    assert not result.passed
+    told = str(GateFailed(result, "/lake/silver/parcels"))
+    assert "size_known (critical: 1 failing row)" in told
+
+
+def test_no_value_of_a_row_leaves(make, gate):
+    result = gate(make(), [*GOOD, *BAD.values()])
+    told = json.dumps(result.to_json()) + str(GateFailed(result, "x"))
+    assert "secret" not in told
+    assert "huge" not in told
+
+
+def test_an_empty_table_fails_only_what_speaks_of_the_table(make, gate):
+    found = failures(gate(make(), []))
+    assert {name: (r.failed_rows, r.observed) for name, r in found.items()} == {
+        "enough": (None, "0 rows"),
+        "load": (None, "no number (NULL)"),
+    }
+
+
+def test_a_query_out_of_bounds(make, gate):
+    found = failures(gate(make(), [*GOOD, *[(9, n, "small", "a@b", "39.00", 7) for n in range(3)]]))
+    assert {name: r.observed for name, r in found.items()} == {"load": "120.5"}
+
+
+def test_a_predicate_that_yields_null_does_not_hold(make, gate):
+    contract = make('    quality: [{name: heavy, type: custom, engine: sparkSql, implementation: "weight > 0"}]\n')
+    found = failures(gate(contract, [*GOOD, (5, 1, "small", "a@b", None, 7)]))
+    assert {name: r.failed_rows for name, r in found.items()} == {"heavy": 1}
+
+
+def test_a_single_key_and_nulls_in_a_unique_column(make, gate):
+    rule = "{name: van_once, metric: duplicateValues, arguments: {properties: [van_id]}, mustBe: 0}"
+    contract = make(f"    quality: [{rule}]\n")
+    assert gate(contract, [*GOOD, (5, 1, "small", "a@b", "1.00", None)]).passed
+    assert failures(gate(contract, [*GOOD, (5, 1, "small", "a@b", "1.00", 8)]))["van_once"].failed_rows == 2
+
+
+def test_a_missing_column_fails_the_schema_and_ends_there(make, gate):
+    result = gate(make(), GOOD, drop=["mail", "leg"])
+    assert not result.passed
+    assert [(r.rule, r.severity, r.observed) for r in result.results] == [
+        ("schema", "critical", "missing columns: leg, mail")
+    ]
+
+
+def test_further_columns_are_welcome(make, gate):
+    trimmed = COLUMNS[: COLUMNS.index("      - name: van_id")]
+    assert gate(make(quality="", columns=trimmed), GOOD).passed
+
+
+def test_a_rule_that_spark_refuses_is_an_error_with_file_and_line(make, gate):
+    contract = make(
+        "    quality:\n"
+        "      - {name: fine, type: custom, engine: sparkSql, implementation: weight < 40}\n"
+        "      - {name: odd, type: custom, engine: sparkSql, implementation: no_such_function(weight)}\n"
+    )
+    with pytest.raises(RuleError) as raised:
+        gate(contract, GOOD)
+    line = next(rule.line for rule in contract.rules if rule.name == "odd")
+    told = str(raised.value)
+    assert "silver.parcels: rule odd could not be checked" in told
+    assert f"{contract.path}:{line}" in told
+    assert "no_such_function" in told
+
+
+def test_an_error_that_quotes_a_value_is_told_without_it(make, gate, caplog):
+    rule = "{name: odd, type: custom, engine: sparkSql, implementation: CAST(mail AS INT) > 0}"
+    contract = make(f"    quality: [{rule}]\n")
+    with caplog.at_level(logging.INFO), pytest.raises(RuleError) as raised:
+        gate(contract, GOOD)
+    assert "CAST_INVALID_INPUT" in str(raised.value)
+    assert "b.example" not in str(raised.value) + caplog.text
+    assert raised.value.__suppress_context__
+
+
+def test_bad_rows_are_counted_and_queries_are_few(make, gate, monkeypatch):
+    from pyspark.sql.connect.client import SparkConnectClient
+
+    execute, plans = SparkConnectClient._execute_and_fetch_as_iterator, []
+
+    def counted(self, request, *arguments, **named):
+        plans.append(request.plan.WhichOneof("op_type") + ":" + (request.plan.root.WhichOneof("rel_type") or ""))
+        return execute(self, request, *arguments, **named)
+
+    monkeypatch.setattr(SparkConnectClient, "_execute_and_fetch_as_iterator", counted)
+    assert gate(make(), GOOD).passed
+    # The row count, then everything else at once.
+    assert plans.count("root:aggregate") == 2
+    assert gate(make(), [*GOOD, *BAD.values()]).results
+    assert plans.count("root:aggregate") == 2 + 3
+
+
+def test_nothing_stays_behind(make, gate, spark):
+    gate(make(), GOOD)
+    assert not [t.name for t in spark.catalog.listTables() if t.name.startswith("gate_")]
+
+
+def test_great_expectations_is_mute_and_the_process_logs_as_before(caplog):
+    root, shown = logging.getLogger().level, warnings.showwarning
+    with caplog.at_level(logging.DEBUG), quiet():
+        logging.getLogger("great_expectations.anything").error("chatter")
+    assert not [r for r in caplog.records if r.name.startswith("great_expectations")]
+    assert logging.getLogger("great_expectations").level == logging.NOTSET
+    assert (logging.getLogger().level, warnings.showwarning) == (root, shown)
+
+
+def test_results_are_kept(make, gate, tmp_path, monkeypatch):
+    from lakehouse import paths
+    from lakehouse.delta import read_rows
+
+    monkeypatch.setattr(paths, "lake", lambda: str(tmp_path / "lake"))
+    result = gate(make(), [*GOOD, BAD["size_known"]])
+    at = datetime(2026, 3, 1, 6, tzinfo=UTC)
+    record(result, checked_ts=at)
+    record(result, checked_ts=at)
+    rows = read_rows(paths.ops("quality"), {"table": "silver.parcels"})
+    assert len(rows) == 2 * len(result.results)
+    kept = next(row for row in rows if row["rule"] == "size_known")
+    assert kept == {
+        "checked_ts": at,
+        "table": "silver.parcels",
+        "batch_id": "b-1",
+        "run_id": "r-1",
+        "rule": "size_known",
+        "kind": "one_of",
+        "severity": "critical",
+        "success": False,
+        "failed_rows": 1,
+        "observed": "1 failing row",
+        "description": "",
+    }
