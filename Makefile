@@ -10,8 +10,6 @@ STAMP := $(VENV)/.complete
 DEV_STAMP := $(VENV)/.complete-dev
 LOCKS := requirements.txt requirements-dev.txt overrides.txt
 
-export PYTHONDONTWRITEBYTECODE := 1
-
 .PHONY: help setup setup-dev run down status test test-unit test-spark test-dags test-integration test-e2e lint format lock clean
 
 help:  ## list the targets
@@ -24,14 +22,15 @@ $(BIN)/uv:
 
 $(STAMP): requirements.txt requirements-jdk.txt pyproject.toml | $(BIN)/uv
 	@echo "Installing the locked environment into $(VENV) ..."
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -r requirements.txt
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
-	@command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || { echo "No Java found: installing the fall-back runtime ..."; VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -r requirements-jdk.txt; }
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -r requirements.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --no-deps -e .
+	@$(BIN)/python -m compileall -q include plugins
+	@command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || { echo "No Java found: installing the fall-back runtime ..."; VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -r requirements-jdk.txt; }
 	@$(BIN)/lakehouse setup
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.txt $(STAMP)
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -r requirements-dev.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -r requirements-dev.txt
 	@touch $@
 
 setup: $(STAMP)  ## virtual environment from the lock, Spark jars, a Java runtime where there is none

@@ -17,6 +17,9 @@ from airflow.listeners import hookimpl
 #: Modules that tasks import first thing.
 MODULES = (
     "deltalake",
+    "jsonschema",
+    "open_data_contract_standard.model",
+    "sqlglot.dialects.spark",
     "pyarrow.parquet",
     "pyspark.sql.connect.session",
     "snowflake.connector",

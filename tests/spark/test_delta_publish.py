@@ -158,8 +158,7 @@ def test_change_feed_of_an_append_is_its_rows(lake):
 def test_awkward_partition_values(split):
     split.seed(rows=80, parts=AWKWARD)
     for n, part in enumerate(AWKWARD):
-        statement = "UPDATE {b} SET v = 'hit %s' WHERE p = %s" % (n, literal(part).replace("{", "{{"))
-        split.publish(split.run(statement))
+        split.publish(split.run(f"UPDATE {{b}} SET v = 'hit {n}' WHERE p = {literal(part)}"))
     assert len(split.rows()) == 80
     assert {(v, p) for _, v, _, p in split.rows()} == {(f"hit {n}", part) for n, part in enumerate(AWKWARD)}
     assert split.rows_of_delta_rs() == split.rows()

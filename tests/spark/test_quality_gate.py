@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lakehouse.contracts import load_contract
-from lakehouse.quality import GateFailed, RuleError, check, record
+from lakehouse.quality import GateFailed, RuleError, build_suite, check, record
 from lakehouse.quality.engine import quiet
 
 HEAD = """\
@@ -77,7 +77,7 @@ def make(tmp_path):
 
     def made(quality=QUALITY, columns=COLUMNS):
         folder = tmp_path / "silver" / "parcels"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "transform.sql").write_text("SELECT 1 AS one\n")
         (folder / "contract.odcs.yaml").write_text(HEAD + columns + quality)
         return load_contract(folder)
@@ -112,7 +112,7 @@ def test_good_rows_pass_every_rule(make, gate):
     assert result.passed
     assert not result.failures
     assert {r.rule for r in result.results} == {*BAD, "schema", "enough", "load"}
-    assert {r.rule: r.observed for r in result.results if r.observed} == {"enough": "3 rows", "load": "3.5"}
+    assert {r.rule: r.observed for r in result.results if r.observed} == {"enough": "3 rows", "load": "6"}
 
 
 @pytest.mark.parametrize("rule", BAD)
@@ -152,7 +152,7 @@ def test_an_empty_table_fails_only_what_speaks_of_the_table(make, gate):
 
 def test_a_query_out_of_bounds(make, gate):
     found = failures(gate(make(), [*GOOD, *[(9, n, "small", "a@b", "39.00", 7) for n in range(3)]]))
-    assert {name: r.observed for name, r in found.items()} == {"load": "120.5"}
+    assert {name: r.observed for name, r in found.items()} == {"load": "123"}
 
 
 def test_a_predicate_that_yields_null_does_not_hold(make, gate):
@@ -196,13 +196,14 @@ def test_a_rule_that_spark_refuses_is_an_error_with_file_and_line(make, gate):
     assert "no_such_function" in told
 
 
-def test_an_error_that_quotes_a_value_is_told_without_it(make, gate, caplog):
+def test_an_error_that_quotes_a_value_is_told_without_it(make, gate, caplog, capfd):
     rule = "{name: odd, type: custom, engine: sparkSql, implementation: CAST(mail AS INT) > 0}"
     contract = make(f"    quality: [{rule}]\n")
+    # pyspark and Great Expectations both log Spark's message, the first on a handler of its own.
     with caplog.at_level(logging.INFO), pytest.raises(RuleError) as raised:
         gate(contract, GOOD)
     assert "CAST_INVALID_INPUT" in str(raised.value)
-    assert "b.example" not in str(raised.value) + caplog.text
+    assert "b.example" not in str(raised.value) + caplog.text + "".join(capfd.readouterr())
     assert raised.value.__suppress_context__
 
 
@@ -262,3 +263,31 @@ def test_results_are_kept(make, gate, tmp_path, monkeypatch):
         "observed": "1 failing row",
         "description": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("SELECT no_such FROM ${table}", "no_such"),
+        ("SELECT weight FROM ${table}", "SCALAR_SUBQUERY_TOO_MANY_ROWS"),
+        ("SELECT MAX(mail) FROM ${table}", "CAST_INVALID_INPUT"),
+    ],
+)
+def test_a_query_without_a_number_is_an_error(make, gate, query, told):
+    contract = make(f'    quality: [{{name: odd, type: sql, query: "{query}", mustBe: 0}}]\n')
+    with pytest.raises(RuleError, match=rf"(?s)rule odd could not be checked.*{told}") as raised:
+        gate(contract, GOOD)
+    assert "c@d" not in str(raised.value)
+
+
+def test_the_suite_says_severity_rule_and_kind(make):
+    with quiet():
+        suite = build_suite(make(), lambda table: "v")
+    said = {e.meta["rule"]: (e.severity, e.meta["kind"], type(e).__name__) for e in suite.expectations}
+    assert said["schema"] == ("critical", "schema", "ExpectTableColumnsToMatchSet")
+    assert said["light"] == ("warning", "row", "ExpectMeasure")
+    assert said["leg_not_null"] == ("critical", "not_null", "ExpectColumnValuesToNotBeNull")
+    assert said["size_known"][2] == "ExpectColumnValuesToBeInSet"
+    assert said["mail_wellformed"][2] == "ExpectColumnValuesToMatchRegex"
+    assert said["weight_in_range"][2] == "ExpectColumnValuesToBeBetween"
+    assert len(said) == len(suite.expectations) == 1 + len(make().rules)

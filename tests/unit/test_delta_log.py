@@ -30,6 +30,8 @@ from lakehouse.delta.store import put_if_absent
 
 SPEC = TableSpec((ColumnSpec("id", "BIGINT"), ColumnSpec("p", "STRING")), partition_by=("p",))
 
+NEW_PROTOCOL = {"minReaderVersion": 3, "minWriterVersion": 7}
+
 
 def added(path, rows=1, change=True, **more):
     stats = json.dumps({"numRecords": rows})
@@ -275,19 +277,26 @@ def test_a_table_made_meanwhile_is_a_conflict(tmp_path):
         fast_forward(branches[1], "two", 1, {})
 
 
-def test_a_branch_dropped_under_a_publisher_is_not_published(path, monkeypatch):
-    """The publisher sleeps after its last look at the branch; the drop takes its draft away."""
+@pytest.mark.parametrize("before", ["diff", "_check_between"])
+@pytest.mark.parametrize("kept", [True, False], ids=["folder used before", "new folder"])
+def test_a_branch_dropped_under_a_publisher_is_not_published(path, monkeypatch, before, kept):
+    """The publisher sleeps after reading the branch, or after its last look at it; the drop comes then."""
+    if kept:
+        first = append_branch(path, files=("first.parquet",))
+        fast_forward(first, "first", 1, {})
+        drop_branch(first)
     branch = append_branch(path)
-    look = publishing._check_between
+    step = getattr(publishing, before)
 
     def dropped_meanwhile(*args):
-        look(*args)
+        found = step(*args)
         drop_branch(branch)
+        return found
 
-    monkeypatch.setattr(publishing, "_check_between", dropped_meanwhile)
+    monkeypatch.setattr(publishing, before, dropped_meanwhile)
     with pytest.raises(BranchRefused):
         fast_forward(branch, "x", 1, {})
-    assert latest_version(path) == 0
+    assert latest_version(path) == branch.base_version
     assert not Path(branch.path, "_delta_log").exists()
 
 

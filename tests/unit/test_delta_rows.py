@@ -9,7 +9,7 @@ import pytest
 
 from lakehouse.delta import TypeUnknown, append_rows, latest_version, read_rows, schema_columns, table_stats
 
-WRITERS, ROUNDS = 4, 5
+WRITERS, ROUNDS = 4, 10
 
 
 def _rows(**columns):
@@ -18,7 +18,11 @@ def _rows(**columns):
     return pa.table(columns)
 
 
-def _write(path, writer):
+def _write(path, writer, start):
+    import deltalake  # noqa: F401 - loaded before the race, not in it
+
+    _rows(n=[0])
+    start.wait(60)
     for n in range(ROUNDS):
         append_rows(path, _rows(writer=[f"w{writer}"], n=[n]), partition_by=("writer",))
 
@@ -27,7 +31,8 @@ def test_racing_processes_lose_no_row(tmp_path):
     """Also the table's creation is raced for."""
     path = str(tmp_path / "ops" / "events")
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_write, args=(path, n)) for n in range(WRITERS)]
+    start = context.Barrier(WRITERS)
+    processes = [context.Process(target=_write, args=(path, n, start)) for n in range(WRITERS)]
     for process in processes:
         process.start()
     for process in processes:
@@ -58,7 +63,7 @@ def test_times_have_a_zone_and_the_protocol_stays(tmp_path):
 
     path = str(tmp_path / "t")
     with pytest.raises(TypeUnknown, match="'at'"):
-        append_rows(path, _rows(at=[datetime(2026, 1, 1)]))  # noqa: DTZ001
+        append_rows(path, _rows(at=[datetime(2026, 1, 1)]))
     append_rows(path, _rows(at=[datetime(2026, 1, 1, tzinfo=UTC)]))
     assert [(c.name, c.type) for c in schema_columns(path)] == [("at", "TIMESTAMP")]
     assert DeltaTable(path).protocol().min_reader_version == 1

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
@@ -204,7 +203,7 @@ def test_the_command_line_has_every_command():
     assert {argv[0] for argv in calls} == {"setup", "contracts", "settings", "spark"}
     for argv in calls:
         command, rest = typer.main.get_command(app), [word for word in argv if word != "-"]
-        context = click.Context(command, info_name="lakehouse")
+        context = typer.Context(command, info_name="lakehouse")
         while hasattr(command, "get_command"):
             name = rest.pop(0)
             command = command.get_command(context, name)

@@ -74,7 +74,7 @@ def _split(text: str, option: str) -> tuple[str, str]:
 
 
 def _put(connections: Mapping[str, dict[str, Any]], target: str, value: str) -> None:
-    """Set `conn_id.field` or `conn_id.extra.key`: a port is a number, an extra JSON where it reads so, the rest text."""
+    """Set `conn_id.field` or `conn_id.extra.key`: ports are numbers, extras JSON where they read so, all else text."""
     conn_id, _, name = target.partition(".")
     name, _, key = name.partition(".")
     if conn_id not in connections:

@@ -1,10 +1,12 @@
 """Landing: one Parquet file per slice of a load, as the source gave it, protected, atomically in place.
 
-A retry of the same load finds the finished slices and goes on after them (resumable first loads).
+An extract that broke off finds the finished slices and goes on after them (resumable first loads). One that was
+whole and is run again, say after the source was mended, starts anew.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+#: Marks a landing folder whose extract came to its end. Spark skips names that start with an underscore.
+WHOLE = "_WHOLE"
+
+
 def land(
     contract: Contract,
     source: Source,
@@ -33,6 +39,9 @@ def land(
 
     `progress` hears one line a slice. `pii_key` is asked only when a column needs it.
     """
+    whole = folder / WHOLE
+    if whole.exists():
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     query, total = extract_query(contract, source), 0
     key = pii_key() if any(column.protect for column in contract.columns) else b""
@@ -45,6 +54,7 @@ def land(
             rows = _rows(target)
             total += rows
             progress(f"{contract.name}: {rows} rows in ({piece.low.isoformat()}, {piece.high.isoformat()}]")
+    whole.touch()
     return total
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse import ledger, log, paths
 from lakehouse.bronze.load import LoadStamp, load
@@ -128,7 +128,7 @@ def _row_changes(statement: dict[str, Any]) -> dict[str, int]:
     )
 
 
-def _branch(contract: Contract, batch: Batch, mode: str) -> Branch:
+def _branch(contract: Contract, batch: Batch, mode: Literal["append", "clone"]) -> Branch:
     from lakehouse.delta import open_branch
 
     path = paths.branch(contract.name, batch.batch_id, batch.attempt)

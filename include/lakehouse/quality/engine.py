@@ -22,14 +22,20 @@ if TYPE_CHECKING:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Great Expectations imported and, inside, mute; the process's own logging stays as it was.
+    """Great Expectations imported and, inside, it and pyspark mute; the process's own logging stays as it was.
 
-    It tells hundreds of things at import, and quotes Spark's messages, which may hold values of rows, when a metric
-    fails. What went wrong is told by us.
+    The one tells hundreds of things at import. Both log Spark's messages when a query fails, and those may quote
+    values of rows (OPS-5). What went wrong is told by us.
     """
-    chatter = logging.getLogger("great_expectations")
-    level, shown = chatter.level, warnings.showwarning
-    chatter.setLevel(logging.CRITICAL + 1)
+    from pyspark.logger import PySparkLogger
+
+    chatter = [
+        logging.getLogger("great_expectations"),
+        *map(PySparkLogger.getLogger, ("SQLQueryContextLogger", "DataFrameQueryContextLogger")),
+    ]
+    levels, shown = [logger.level for logger in chatter], warnings.showwarning
+    for logger in chatter:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         _import()
         if warnings.showwarning is not shown:
@@ -37,7 +43,8 @@ def quiet() -> Iterator[None]:
             logging.captureWarnings(False)
         yield
     finally:
-        chatter.setLevel(level)
+        for logger, level in zip(chatter, levels, strict=True):
+            logger.setLevel(level)
 
 
 def validate(suite: ExpectationSuite, candidate: DataFrame) -> list[Any]:

@@ -73,7 +73,7 @@ class Demo:
                 with self.phase(f"seed {low:%Y-%m-%d}"):
                     self.seed(day)
                 with self.phase(f"run {low:%Y-%m-%d}"):
-                    self._day(airflow, low, high)
+                    self.day(airflow, low, high)
                 if not self.summary.ok:
                     break
         with self.phase("summary"):
@@ -82,7 +82,8 @@ class Demo:
                 self.summary.tables.append({**as_row(status), "seconds": seconds})
         return self.summary
 
-    def _day(self, airflow: Airflow, low: datetime, high: datetime) -> None:
+    def day(self, airflow: Airflow, low: datetime, high: datetime) -> None:
+        """Run the DAG for (low, high], or let that day's run go again where there was one."""
         run_id = f"demo__{low:%Y-%m-%d}"
         if any(run.run_id == run_id for run in airflow.dag_runs(DAG)):
             airflow.clear(DAG, run_id)

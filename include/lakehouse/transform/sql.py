@@ -24,7 +24,7 @@ class TransformSql:
     """A parsed transform: one SELECT that reads tables as layer.table."""
 
     path: Path
-    tree: exp.Expression
+    tree: exp.Query
     fingerprint: str
 
     @property
@@ -43,7 +43,7 @@ class TransformSql:
 
         tree = self.tree.copy()
         for table in self._tables(tree):
-            view = exp.to_table(views[f"{table.db}.{table.name}"])
+            view: exp.Expr = exp.to_table(views[f"{table.db}.{table.name}"])
             if not table.alias:
                 view = exp.alias_(view, table.name, table=True)
             else:
@@ -52,7 +52,7 @@ class TransformSql:
         return tree.sql(dialect="spark")
 
     @staticmethod
-    def _tables(tree: exp.Expression) -> list[exp.Table]:
+    def _tables(tree: exp.Expr) -> list[exp.Table]:
         from sqlglot import exp
 
         return [table for table in tree.find_all(exp.Table) if table.db]

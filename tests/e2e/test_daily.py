@@ -1,0 +1,218 @@
+"""Three days through the real scheduler, held against an independent computation from the sources."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from lakehouse import config, ledger, paths, watermarks
+from lakehouse.sandbox.demo import Demo, seed
+from lakehouse.sandbox.rest import Airflow
+from tests.e2e import oracle
+from tests.e2e.conftest import DAG, Platform, versions
+
+DAYS = (1, 2, 3)
+
+
+def gold(platform: Platform, day: int, *tables: str) -> dict[str, Any]:
+    """Gold tables as they were after the run of `day`."""
+    return {
+        table: DeltaTable(
+            paths.table(f"gold.{table}"), version=platform.versions[day][f"gold.{table}"]
+        ).to_pyarrow_table()
+        for table in tables
+    }
+
+
+def content(platform: Platform) -> dict[str, list[tuple[Any, ...]]]:
+    """Every silver and gold table's rows, operational columns aside, sorted."""
+    found = {}
+    for entry in platform.manifest.entries:
+        if entry.layer != "bronze":
+            table = DeltaTable(paths.table(entry.name)).to_pyarrow_table()
+            names = [name for name in table.column_names if not name.startswith("_")]
+            found[entry.name] = oracle.ask("SELECT * FROM t ORDER BY ALL", {"t": table.select(names)})
+    return found
+
+
+def test_three_days_are_green(platform: Platform) -> None:
+    assert platform.summary.ok, platform.summary.runs
+    assert [run["state"] for run in platform.summary.runs] == ["success"] * 3
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_sales_of_every_day_equal_the_sources(platform: Platform, day: int) -> None:
+    expected = oracle.ask(oracle.SALES, platform.sources[day])
+    assert len(expected) > 30
+    assert oracle.ask(oracle.GOLD_SALES, gold(platform, day, "fact_sales")) == expected
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_behaviour_of_every_day_equals_the_sources(platform: Platform, day: int) -> None:
+    expected = oracle.ask(oracle.EVENTS, platform.sources[day])
+    assert len(expected) > 30
+    assert oracle.ask(oracle.GOLD_EVENTS, gold(platform, day, "fact_behavior")) == expected
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_facts_point_at_the_version_of_their_time(platform: Platform, day: int) -> None:
+    tables = gold(platform, day, "fact_sales", "dim_customer")
+    assert oracle.ask(oracle.SALES_BY_KEY, tables) == oracle.ask(oracle.SALES_BY_SEGMENT, tables)
+
+
+def test_a_change_in_a_source_shows_in_gold(platform: Platform) -> None:
+    """Customers whose segment changed between the pictures of day 1 and day 3 have a new current version."""
+    changed = oracle.ask(
+        """SELECT b.customer_id, b.segment FROM one a JOIN three b USING (customer_id)
+        WHERE a.segment <> b.segment AND NOT b.is_deleted AND b.segment IN ('consumer', 'business', 'vip')""",
+        {"one": platform.sources[1]["customers"], "three": platform.sources[3]["customers"]},
+    )
+    assert changed, "the shop must change a customer"
+    current = dict(
+        oracle.ask("SELECT customer_id, segment FROM dim_customer WHERE is_current", gold(platform, 3, "dim_customer"))
+    )
+    assert {key: current[key] for key, _ in changed} == dict(changed)
+
+
+def test_quarantine_holds_exactly_what_was_planted(platform: Platform) -> None:
+    planted: dict[tuple[str, str], int] = {}
+    for file in (platform.home / "sandbox" / "shop" / "manifest").glob("*.json"):
+        for fault in json.loads(file.read_text())["planted"]:
+            if fault["rule"]:
+                key = (f"bronze.{fault['table']}", fault["rule"])
+                planted[key] = planted.get(key, 0) + 1
+    held = oracle.ask(
+        'SELECT "table", unnest(reasons) AS rule, count(*) FROM q GROUP BY ALL',
+        {"q": DeltaTable(paths.ops("quarantine")).to_pyarrow_table()},
+    )
+    assert {(table, rule): count for table, rule, count in held} == planted
+
+
+def test_books_balance_for_every_load(platform: Platform) -> None:
+    """CON-5: extracted = inserted + unchanged duplicates + quarantined; and the table holds what was inserted."""
+    for entry in platform.manifest.layer("bronze"):
+        published = [e for e in ledger.read(entry.name) if e.event == "published"]
+        for event in published:
+            counts = event.counts
+            if counts["extracted"]:
+                assert counts["extracted"] == counts["inserted"] + counts["duplicates"] + counts["quarantined"], entry
+        rows = DeltaTable(paths.table(entry.name)).to_pyarrow_table().num_rows
+        assert rows == sum(e.counts.get("inserted", 0) for e in published)
+
+
+def test_watermarks_stand_at_the_end_of_the_last_day(platform: Platform) -> None:
+    end = datetime(2025, 10, 4, tzinfo=UTC)
+    assert set(watermarks.store().all().values()) == {end}
+    assert len(watermarks.store().all()) == 5
+
+
+def test_every_task_tells_its_lineage(platform: Platform) -> None:
+    outputs: dict[str, int] = {}
+    file = platform.home / "lineage" / "openlineage.jsonl"
+    for line in file.read_text().splitlines():
+        event = json.loads(line)
+        if event["eventType"] == "COMPLETE" and event["job"]["name"].startswith(f"{DAG}."):
+            outputs[event["job"]["name"]] = len(event["inputs"]) + len(event["outputs"])
+    assert len(outputs) == platform.summary.runs[0]["tasks"]
+    # A date dimension is computed from nothing; every other task reads and writes something.
+    assert {name for name, count in outputs.items() if count < 2} <= {f"{DAG}.gold_dim_date.transform"}
+
+
+def test_task_logs_are_json_with_trace_and_batch(platform: Platform) -> None:
+    folder = platform.home / "airflow" / "logs" / f"dag_id={DAG}" / "run_id=demo__2025-10-02"
+    traces = set()
+    for name in ("bronze_orders.extract", "silver_orders.transform", "gold_fact_sales.dq_gate", "publish_star"):
+        log = next((folder / f"task_id={name}").glob("*.log"))
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        ours = [line for line in lines if line["event"] == "step done"]
+        assert ours, name
+        for line in ours:
+            assert {"run_id", "batch_id", "job", "table", "trace_id", "duration"} <= set(line)
+            traces.add(line["trace_id"])
+    assert len(traces) == 1
+    assert len(traces.pop()) == 32
+
+
+def test_no_personal_data_leaves_the_sources(platform: Platform) -> None:
+    """No e-mail address or name of a customer in any file of the lake, the logs, the lineage or the mails."""
+    people = oracle.ask(
+        "SELECT email, full_name FROM c WHERE email LIKE '%@%'", {"c": platform.sources[3]["customers"]}
+    )
+    needles = [text.encode() for row in people[:40] for text in row if text]
+    searched = 0
+    for top in ("lake", "airflow/logs", "lineage", "logs", "sandbox/mail", "sandbox/logs"):
+        for file in (platform.home / top).rglob("*"):
+            if file.is_file() and file.suffix != ".parquet":
+                text = file.read_bytes()
+                searched += 1
+                assert not [n for n in needles if n in text], file
+    assert searched > 100
+    for column in ("email", "full_name"):
+        table = DeltaTable(paths.table("bronze.customers")).to_pyarrow_table()
+        values = {v for v in table[column].to_pylist() if v}
+        assert not values & {text for row in people for text in row}
+
+
+def test_clearing_a_day_changes_nothing(platform: Platform, airflow: Airflow) -> None:
+    before = versions(platform.manifest)
+    airflow.clear(DAG, "demo__2025-10-02")
+    assert airflow.await_run(DAG, "demo__2025-10-02", 400).state == "success"
+    assert versions(platform.manifest) == before
+
+
+def test_a_second_make_run_leaves_every_table_as_it_is(platform: Platform) -> None:
+    before = content(platform)
+    summary = Demo(platform.url, lambda phase, what: None).run(3)
+    assert summary.ok
+    after = content(platform)
+    assert after.keys() == before.keys()
+    for table, rows in before.items():
+        assert after[table] == rows, table
+
+
+def test_trigger_without_a_logical_date_then_the_next_day(platform: Platform, airflow: Airflow) -> None:
+    """By hand: (watermark, run_after]. The scheduled day after it still finds every row of its own."""
+    for dag_id in ("lakehouse_daily",):
+        started = datetime.now(UTC)
+        run = airflow.trigger(dag_id)
+        assert run.logical_date is None
+        ended = airflow.await_run(dag_id, run.run_id, 400)
+        assert ended.state == "success"
+    mark = datetime(2025, 10, 4, tzinfo=UTC)
+    for entry in platform.manifest.layer("bronze"):
+        events = [e for e in ledger.read(entry.name) if e.run_id == f"{DAG}/{run.run_id}" and e.event == "published"]
+        (window,) = events[-1].windows
+        assert window.low == mark
+        assert abs(window.high - started) < timedelta(minutes=2)
+    demo = Demo(platform.url, lambda phase, what: None)
+    seed(4)
+    low = datetime(2025, 10, 4, tzinfo=UTC)
+    from contextlib import closing
+
+    from lakehouse import connections
+    from lakehouse.sandbox.shop.snapshot import snapshot
+
+    with (
+        closing(connections.open_source("snowflake_default")) as snowflake,
+        closing(connections.open_source("redshift_default")) as redshift,
+    ):
+        sources = snapshot(snowflake, redshift, platform.home / "snapshots" / "4")
+    demo.day(airflow, low, low + timedelta(days=1))
+    assert demo.summary.ok
+    tables = {t: DeltaTable(paths.table(f"gold.{t}")).to_pyarrow_table() for t in ("fact_sales", "fact_behavior")}
+    assert oracle.ask(oracle.GOLD_SALES, tables) == oracle.ask(oracle.SALES, sources)
+    assert oracle.ask(oracle.GOLD_EVENTS, tables) == oracle.ask(oracle.EVENTS, sources)
+
+
+def test_a_dag_written_by_hand_runs_every_operator(platform: Platform, airflow: Airflow) -> None:
+    airflow.await_dag("handwritten")
+    airflow.set_paused("handwritten", False)
+    run = airflow.trigger("handwritten")
+    assert airflow.await_run("handwritten", run.run_id, 300).state == "success"
+    types = {event.event for event in ledger.read("bronze.products") if event.run_id == f"handwritten/{run.run_id}"}
+    assert {"started", "published"} <= types
+    assert config.settings().home == platform.home

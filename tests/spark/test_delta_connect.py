@@ -1,0 +1,115 @@
+"""The Connect server as it is started and reached: token, loopback, absent and hung servers, zombies."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import pytest
+
+from lakehouse.config import settings
+from lakehouse.spark import SparkUnavailable, connect, fence, session_id
+
+
+@pytest.fixture
+def endpoint(monkeypatch):
+    """Points this process's settings at another endpoint."""
+
+    def point(url):
+        monkeypatch.setenv("LAKEHOUSE_SPARK_REMOTE", url)
+        settings.cache_clear()
+
+    yield point
+    settings.cache_clear()
+
+
+def test_sessions_start_with_our_settings(spark):
+    told = {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.databricks.delta.snapshotPartitions": "2",
+    }
+    assert {key: spark.conf.get(key) for key in told} == told
+
+
+@pytest.mark.parametrize("given", [";token=wrong", ""])
+def test_a_wrong_token_is_refused_and_not_shown(connect_server, endpoint, given):
+    endpoint(connect_server.partition(";")[0] + given)
+    with pytest.raises(SparkUnavailable, match="refused the token") as told:
+        connect("test")
+    assert "wrong" not in str(told.value)
+
+
+def test_the_token_is_in_no_file_and_no_command_line(tmp_path):
+    from lakehouse.spark.server import connect_command
+
+    argv, environment = connect_command(1, "s3cret-token", tmp_path)
+    assert environment["SPARK_CONNECT_AUTHENTICATE_TOKEN"] == "s3cret-token"
+    assert not any("s3cret-token" in word for word in argv)
+    assert not any("s3cret-token" in p.read_text() for p in tmp_path.rglob("*") if p.is_file())
+
+
+def test_an_absent_server_is_told_at_once(endpoint):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        endpoint(f"sc://127.0.0.1:{closed.getsockname()[1]}/;token=s3cret")
+        begun = time.monotonic()
+        with pytest.raises(SparkUnavailable, match="sandbox up") as told:
+            connect("test")
+    assert time.monotonic() - begun < 5
+    assert "s3cret" not in str(told.value)
+
+
+def test_a_hung_server_is_told_within_seconds(endpoint):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        endpoint(f"sc://localhost:{silent.getsockname()[1]}/")
+        begun = time.monotonic()
+        with pytest.raises(SparkUnavailable, match="does not answer"):
+            connect("test")
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("url", ["", "http://localhost:1", "localhost:15002"])
+def test_no_endpoint_is_told(endpoint, url):
+    endpoint(url)
+    with pytest.raises(SparkUnavailable, match="LAKEHOUSE_SPARK_REMOTE"):
+        connect("test")
+
+
+def test_a_fenced_attempt_is_stopped_and_cannot_go_on(spark):
+    name = session_id(str(uuid.uuid4()), "1")
+    zombie = connect("attempt", name)
+    ended = threading.Event()
+
+    def work():
+        try:
+            zombie.sql("SELECT count(*) FROM range(1000000000000) WHERE sqrt(id) * sqrt(id + 1) > 3").collect()
+        except Exception:
+            ended.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    time.sleep(1)
+    fence(name)
+    assert ended.wait(60)
+    thread.join()
+    with pytest.raises(Exception, match="SESSION_CLOSED"):
+        zombie.sql("SELECT 1").collect()
+    fence(name)
+    assert spark.sql("SELECT 1").collect()[0][0] == 1
+
+
+def test_a_process_ends_though_it_left_sessions_open(connect_server):
+    """Left to the interpreter's exit, pyspark closes a channel that then hangs the process."""
+    code = "from lakehouse.spark import connect; kept = [connect('a'), connect('b')]"
+    environment = {**os.environ, "LAKEHOUSE_SPARK_REMOTE": connect_server}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, timeout=120, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
