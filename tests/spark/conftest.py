@@ -30,7 +30,7 @@ def connect_server(tmp_path_factory):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     work = tmp_path_factory.mktemp("connect-server")
-    argv, environment = connect_command(port, "test-token", work, master="local[2]", driver_memory="2g")
+    argv, environment = connect_command(port, "test-token", work, master="local[2]", small_data=True)
     log = work / "server.log"
     with log.open("wb") as out:
         server = subprocess.Popen(argv, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)

@@ -52,19 +52,14 @@ def load(
 
     Raises LoadFailed above the contract's quarantine threshold (CON-2).
     """
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
+
+    seen = Observation()
     rows = judged(spark.read.parquet(landing), contract)
-    bad_count = "count_if(size(_reasons) > 0)"
-    total, bad = map(int, rows.selectExpr("count(*)", bad_count).first() or (0, 0))
-    aside = set_aside(spark, contract, source, rows.where("size(_reasons) > 0"), stamp) if bad else 0
-    if bad > contract.quarantine_threshold * total:
-        raise LoadFailed(
-            f"{contract.name}: {bad} of {total} rows broke the contract, above its quarantineThreshold of "
-            f"{contract.quarantine_threshold:.1%}; nothing was published.",
-            f'See them with `lakehouse query "SELECT reasons, count(*) FROM ops.quarantine WHERE table = '
-            f"'{contract.name}' GROUP BY 1\"`; mend the source, or the contract {contract.path}, and clear the task.",
-        )
+    counted = rows.observe(seen, F.expr("count(*) AS total"), F.expr("count_if(size(_reasons) > 0) AS bad"))
     identity = [*contract.primary_key, source.cursor, "_row_hash"]
-    good = rows.where("size(_reasons) = 0").drop("_reasons", "_landed").dropDuplicates(identity)
+    good = counted.where("size(_reasons) = 0").drop("_reasons", "_landed").dropDuplicates(identity)
     known = _known(spark, branch, source, windows)
     if known is not None:
         good = good.join(known.select(*map(quote, identity)), on=identity, how="left_anti")
@@ -76,6 +71,15 @@ def load(
         f"CAST({literal(stamp.run_date)} AS DATE) AS _run_date",
         "_row_hash",
     ).write.format("delta").mode("append").save(branch.path)
+    total, bad = int(seen.get["total"]), int(seen.get["bad"])
+    aside = set_aside(spark, contract, source, rows.where("size(_reasons) > 0"), stamp) if bad else 0
+    if bad > contract.quarantine_threshold * total:
+        raise LoadFailed(
+            f"{contract.name}: {bad} of {total} rows broke the contract, above its quarantineThreshold of "
+            f"{contract.quarantine_threshold:.1%}; nothing was published.",
+            f'See them with `lakehouse query "SELECT reasons, count(*) FROM ops.quarantine WHERE table = '
+            f"'{contract.name}' GROUP BY 1\"`; mend the source, or the contract {contract.path}, and clear the task.",
+        )
     return {"judged": total, "quarantined": aside}
 
 
@@ -87,7 +91,4 @@ def _known(spark: SparkSession, branch: Branch, source: Source, windows: tuple[W
     high = max(w.high for w in windows)
     cursor = quote(source.cursor)
     published = spark.read.format("delta").option("versionAsOf", branch.base_version).load(branch.table_path)
-    return published.where(
-        f"{cursor} > {timestamp(low)} AND "
-        f"{cursor} <= {timestamp(high)}"
-    )
+    return published.where(f"{cursor} > {timestamp(low)} AND {cursor} <= {timestamp(high)}")

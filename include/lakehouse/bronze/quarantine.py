@@ -7,6 +7,7 @@ quarantined_ts TIMESTAMP, key (JSON), cursor TIMESTAMP, reasons ARRAY<STRING>, r
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse import paths
@@ -40,9 +41,11 @@ def set_aside(spark: SparkSession, contract: Contract, source: Source, bad: Data
     In: a judged frame (see `lakehouse.bronze.judge`). A row read again by a lookback or a retry is not set aside
     twice: what quarantine holds is left out, and the load's number keeps a zombie of the same load from committing.
     """
-    from lakehouse.delta import ColumnSpec, TableSpec, drop_branch, fast_forward, latest_version, open_branch
+    from lakehouse.delta import ColumnSpec, TableSpec, create_table, drop_branch, fast_forward, open_branch
 
     path = paths.ops("quarantine")
+    spec = TableSpec(tuple(ColumnSpec(name, kind) for name, kind in COLUMNS), partition_by=("table",))
+    create_table(path, spec)
     key = ", ".join(map(quote, contract.primary_key))
     entries = bad.selectExpr(
         f"sha2(concat({literal(contract.name + chr(10))}, _landed), 256) AS quarantine_id",
@@ -58,10 +61,8 @@ def set_aside(spark: SparkSession, contract: Contract, source: Source, bad: Data
         f"{literal(contract.fingerprint)} AS contract",
         f"{literal(stamp.trace_id)} AS trace_id",
     ).dropDuplicates(["quarantine_id"])
-    if latest_version(path) >= 0:
-        held = spark.read.format("delta").load(path).where(f"table = {literal(contract.name)}").select("quarantine_id")
-        entries = entries.join(held, on="quarantine_id", how="left_anti")
-    spec = TableSpec(tuple(ColumnSpec(name, kind) for name, kind in COLUMNS), partition_by=("table",))
+    held = spark.read.format("delta").load(path).where(f"table = {literal(contract.name)}").select("quarantine_id")
+    entries = entries.join(held, on="quarantine_id", how="left_anti")
     branch = open_branch(path, f"{path}/_branch/{stamp.batch_id}/{contract.name}", spec, "append")
     entries.select(*[name for name, _ in COLUMNS]).write.format("delta").mode("append").save(branch.path)
     fast_forward(
@@ -72,7 +73,23 @@ def set_aside(spark: SparkSession, contract: Contract, source: Source, bad: Data
         rebase_appends=True,
     )
     drop_branch(branch)
-    mine = spark.read.format("delta").load(path)
-    mine = mine.where(f"table = {literal(contract.name)} AND batch_id = {literal(stamp.batch_id)}")
-    mine.coalesce(1).write.mode("overwrite").json(paths.error_lane(contract.name, stamp.run_date, stamp.batch_id))
-    return int(mine.where(f"load = {int(stamp.load)}").count())
+    return _rewrite_lane(contract, stamp)
+
+
+def _rewrite_lane(contract: Contract, stamp: LoadStamp) -> int:
+    """Write the batch's rows to its error lane as JSON lines, whole or not at all; how many are of this load."""
+    import duckdb
+
+    from lakehouse.delta import scan
+
+    lane = Path(paths.error_lane(contract.name, stamp.run_date, stamp.batch_id))
+    lane.mkdir(parents=True, exist_ok=True)
+    draft = lane / ".draft"
+    mine = scan(paths.ops("quarantine"), {"table": contract.name, "batch_id": stamp.batch_id})
+    with duckdb.connect() as db:
+        db.execute("CREATE TABLE lane AS SELECT * FROM mine")
+        db.execute("COPY lane TO $file (FORMAT json)", {"file": str(draft)})
+        (count,) = db.execute("SELECT count(*) FROM lane WHERE load = $load", {"load": stamp.load}).fetchone() or (0,)
+    del mine
+    draft.replace(lane / "part-00000.json")
+    return int(count)

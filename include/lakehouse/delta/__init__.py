@@ -9,7 +9,7 @@ from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.features import UnknownFeature
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version
 from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, fast_forward
-from lakehouse.delta.rows import append_rows, read_rows
+from lakehouse.delta.rows import append_rows, read_rows, scan
 from lakehouse.delta.schema import TypeUnknown
 from lakehouse.delta.spec import DEFAULT_PROPERTIES, ColumnSpec, SchemaChanged, TableSpec
 from lakehouse.delta.store import StoreUnsupported
@@ -32,12 +32,14 @@ __all__ = [
     "UnknownFeature",
     "append_rows",
     "commit_metadata",
+    "create_table",
     "diff",
     "drop_branch",
     "fast_forward",
     "latest_version",
     "open_branch",
     "read_rows",
+    "scan",
     "schema_columns",
     "table_sql",
     "table_stats",

