@@ -8,7 +8,7 @@ from lakehouse.delta.describe import TableStats, schema_columns, table_stats
 from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.features import UnknownFeature
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version
-from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, fast_forward
+from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, create_table, fast_forward
 from lakehouse.delta.rows import append_rows, read_rows, scan
 from lakehouse.delta.schema import TypeUnknown
 from lakehouse.delta.spec import DEFAULT_PROPERTIES, ColumnSpec, SchemaChanged, TableSpec
