@@ -10,16 +10,14 @@ import json
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from lakehouse.delta import store
 from lakehouse.delta.features import Snapshot, snapshot
 from lakehouse.delta.log import Action, commit_file, encode, kind_of, latest_version, log_folder, read_commit
+from lakehouse.delta.replay import clone_actions
 from lakehouse.delta.spec import PROTOCOL, TableSpec, grown, metadata
 from lakehouse.errors import LakehouseError
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 Mode = Literal["append", "clone"]
 
@@ -62,13 +60,12 @@ class Branch:
         return store.local(self.path).relative_to(store.local(self.table_path)).as_posix()
 
 
-def open_branch(
-    table_path: str, branch_path: str, spec: TableSpec, mode: Mode, spark: SparkSession | None = None
-) -> Branch:
+def open_branch(table_path: str, branch_path: str, spec: TableSpec, mode: Mode) -> Branch:
     """A fresh branch of the table in `branch_path`, a folder inside the table's; what was in that folder is dropped.
 
-    `append`: an empty table to append to (milliseconds, no Spark). `clone`: the table as it is, to merge into, replace
-    or delete from (a second of Spark, no data copied). Where there is no table yet both are empty, made from `spec`.
+    `append`: an empty table to append to. `clone`: the table as it is, to merge into, replace or delete from: what
+    SHALLOW CLONE makes, written here without Spark. No data is copied, and both take milliseconds. Where there is
+    no table yet both are empty, made from `spec`.
     Columns that the table lacks and `spec` has are on the branch; publishing it adds them to the table.
     Raises SchemaChanged for any other difference, UnknownFeature for a table that cannot be published to, and
     BranchRefused for a folder outside the table's.
@@ -87,19 +84,19 @@ def open_branch(
         start = -1
     else:
         fields = grown(base, fields, spec.partition_by)
-        commits = [_first(base.protocol, metadata(base.fields, base.partition_by, base.properties))]
-        start = 0 if mode == "append" else 1
+        first = _first(base.protocol, metadata(base.fields, base.partition_by, base.properties))
+        files = clone_actions(str(table), base_version) if mode == "clone" else []
+        commits = [first + encode(files)]
+        start = 0
     branch = Branch(str(table), str(folder), base_version, mode, start, uuid.uuid4().hex)
     store.replace(folder / RECORD, branch.to_json().encode())
     store.put_if_absent(commit_file(branch.path, 0), commits[0])
     if base is None:
         return branch
-    if mode == "clone":
-        _clone(branch, spark)
     changed = {k: v for k, v in spec.properties.items() if base.properties.get(k) != v}
     if len(fields) > len(base.fields) or changed:
         evolved = metadata(fields, base.partition_by, {**base.properties, **changed})
-        # A clone's id is Spark's to choose; a new one in the middle of a log would stop its readers.
+        # A new id in the middle of a log would stop its readers.
         evolved["id"] = _metadata_of(branch)["id"]
         store.put_if_absent(commit_file(branch.path, start + 1), encode([{"metaData": evolved}]))
     return branch
@@ -184,21 +181,6 @@ def _recorded(folder: Path) -> Branch | None:
 def _first(protocol: dict[str, Any], told: dict[str, Any]) -> bytes:
     actions: list[Action] = [{"protocol": protocol}, {"metaData": told}]
     return encode(actions)
-
-
-def _clone(branch: Branch, spark: SparkSession | None) -> None:
-    """Over the empty version 0: a clone straight into a folder of a partitioned table is refused as a bad partition."""
-    if spark is None:
-        from lakehouse.spark.session import session
-
-        spark = session()
-    spark.sql(
-        f"CREATE OR REPLACE TABLE {table_sql(branch.path)} SHALLOW CLONE {table_sql(branch.table_path)} "
-        f"VERSION AS OF {int(branch.base_version)}"
-    )
-    found = latest_version(branch.path)
-    if found != branch.start:
-        raise BranchRefused(f"The clone in {branch.path} is at version {found}, not 1.", "Open the branch again.")
 
 
 def _metadata_of(branch: Branch) -> dict[str, Any]:
