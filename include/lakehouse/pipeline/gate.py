@@ -23,22 +23,22 @@ def gate(contract: Contract, batch: Batch, candidates: Mapping[str, Batch] | Non
     """
     from lakehouse.delta import Branch, diff
     from lakehouse.quality import GateFailed, check, record
-    from lakehouse.spark import connect
+    from lakehouse.spark import connected
     from lakehouse.transform.inputs import resolve
 
     with log.bound(batch, "dq_gate"):
         if batch.empty:
             log.get().info("nothing to audit")
             return batch
-        spark = connect(f"{contract.name} dq_gate")
-
-        def frame(table: str) -> DataFrame:
-            return resolve(contract.name, (table,), dict(candidates or {}))[table].frame(spark)
-
         branch = Branch.from_json(batch.branch)
         fingerprint = diff(branch).fingerprint
-        candidate = spark.read.format("delta").load(branch.path)
-        result = check(contract, candidate, frame, batch_id=batch.batch_id, run_id=batch.run.run_id)
+        with connected(f"{contract.name} dq_gate") as spark:
+
+            def frame(table: str) -> DataFrame:
+                return resolve(contract.name, (table,), dict(candidates or {}))[table].frame(spark)
+
+            candidate = spark.read.format("delta").load(branch.path)
+            result = check(contract, candidate, frame, batch_id=batch.batch_id, run_id=batch.run.run_id)
         record(result, checked_ts=now())
         failed = [r.rule for r in result.results if not r.success]
         log.get().info("audited", passed=result.passed, failed_rules=failed, seconds=result.seconds)

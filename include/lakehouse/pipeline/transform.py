@@ -46,7 +46,7 @@ def table_spec(contract: Contract) -> TableSpec:
 def load_landed(contract: Contract, batch: Batch) -> Batch:
     """Bronze: the landed rows of `batch`, judged, on an append branch."""
     from lakehouse.delta import diff
-    from lakehouse.spark import connect
+    from lakehouse.spark import connected
 
     source = source_of(contract)
     with log.bound(batch, "transform"):
@@ -57,9 +57,9 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
         stamp = LoadStamp(
             batch.batch_id, batch.load, batch.run.run_id, batch.started_ts, batch.run.run_date, batch.run.trace_id
         )
-        spark = connect(f"{contract.name} transform", batch.session_id)
         landing = paths.landing(contract.name, batch.batch_id, batch.load)
-        counts = load(spark, contract, source, branch, landing, batch.windows, stamp)
+        with connected(f"{contract.name} transform", batch.session_id) as spark:
+            counts = load(spark, contract, source, branch, landing, batch.windows, stamp)
         if counts["judged"] != batch.counts["extracted"]:
             raise LakehouseError(
                 f"{contract.name}: {batch.counts['extracted']} rows were extracted and {counts['judged']} judged.",
@@ -80,7 +80,7 @@ def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None
     Where neither inputs nor contract nor SQL changed since the last publish, nothing is computed.
     """
     from lakehouse.delta import diff, latest_version
-    from lakehouse.spark import connect
+    from lakehouse.spark import connected
 
     transform = parse_transform(contract.path.parent)
     inputs = resolve(contract.name, transform.reads, dict(candidates or {}))
@@ -105,12 +105,12 @@ def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None
             log.get().info("up to date", version=base)
             return replace(batch, empty=True)
         ledger.append(event_of(batch, "started", at=batch.started_ts))
-        spark = connect(f"{contract.name} transform", batch.session_id)
         branch = _branch(contract, batch, "clone")
-        query = transform.over(register(spark, inputs))
-        if contract.scd2:
-            query = versions_sql(contract, contract.scd2, f"({query})")
-        apply(spark, contract, branch, query, batch)
+        with connected(f"{contract.name} transform", batch.session_id) as spark:
+            query = transform.over(register(spark, inputs))
+            if contract.scd2:
+                query = versions_sql(contract, contract.scd2, f"({query})")
+            apply(spark, contract, branch, query, batch)
         change = diff(branch)
         batch = replace(batch, branch=branch.to_json(), empty=change.is_empty and base >= 0)
         batch = batch.with_counts(**_row_changes(change.statement))

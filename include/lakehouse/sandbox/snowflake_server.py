@@ -31,6 +31,7 @@ def application(data: Path, password: str) -> Starlette:
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
+    _keep_null_timestamps()
     server = _module()
     server.shared_fs = FakeSnow(db_path=data)
     for database in sorted(data.glob("*.db")):
@@ -67,6 +68,23 @@ def main() -> None:
         app, host="127.0.0.1", port=options.port, log_level="warning", access_log=False, timeout_graceful_shutdown=3
     )
     _module().shared_fs.duck_conn.close()
+
+
+def _keep_null_timestamps() -> None:
+    """Mark null timestamps as null in results; fakesnow nulls their parts only, and clients then read 1970-01-01."""
+    import pyarrow as pa
+
+    arrow = importlib.import_module("fakesnow.arrow")
+    convert = arrow.timestamp_to_sf_struct
+
+    def masked(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+        struct = convert(values)
+        whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+        return pa.StructArray.from_arrays(
+            [struct.field(i) for i in range(struct.type.num_fields)], fields=list(struct.type), mask=whole.is_null()
+        )
+
+    arrow.timestamp_to_sf_struct = masked
 
 
 def _module() -> Any:

@@ -9,6 +9,8 @@ import atexit
 import os
 import socket
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
@@ -76,6 +78,16 @@ def connect(job: str, session_id: str | None = None) -> SparkSession:
     _open[spark] = os.getpid()
     spark.addTag("".join(c if c.isalnum() or c in "._-" else "_" for c in job))
     return spark
+
+
+@contextmanager
+def connected(job: str, session_id: str | None = None) -> Iterator[SparkSession]:
+    """A session for the time of a `with`, closed at its end: a server keeps what clients forget. Raises as `connect`."""
+    spark = connect(job, session_id)
+    try:
+        yield spark
+    finally:
+        spark.stop()
 
 
 def session(job: str = "lakehouse") -> SparkSession:
