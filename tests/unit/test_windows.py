@@ -1,6 +1,7 @@
 """Window arithmetic (ING-1), against a model: sets of minutes."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ def points(some: list[Window]) -> set[int]:
 def test_merge_keeps_coverage_and_leaves_no_touching_neighbours(some: list[Window]) -> None:
     merged = merge(some)
     assert points(merged) == points(some)
-    assert all(a.high < b.low for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a.high < b.low for a, b in pairwise(merged))
 
 
 @given(windows, minutes, minutes)
@@ -56,5 +57,5 @@ def test_prefix_ends_at_the_first_gap(covered: list[Window], start: int) -> None
 def test_chunks_tile_the_window(low: int, high: int, length: int) -> None:
     pieces = chunks(window(low, high), timedelta(minutes=length))
     assert points(merge(pieces)) == points([window(low, high)])
-    assert all(a.high == b.low for a, b in zip(pieces, pieces[1:], strict=False))
+    assert all(a.high == b.low for a, b in pairwise(pieces))
     assert all(p.high - p.low <= timedelta(minutes=length) for p in pieces)

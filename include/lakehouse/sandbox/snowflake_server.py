@@ -74,7 +74,7 @@ def _keep_null_timestamps() -> None:
     """Mark null timestamps as null in results; fakesnow nulls their parts only, and clients then read 1970-01-01."""
     import pyarrow as pa
 
-    arrow = importlib.import_module("fakesnow.arrow")
+    arrow: Any = importlib.import_module("fakesnow.arrow")
     convert = arrow.timestamp_to_sf_struct
 
     def masked(values: pa.Array | pa.ChunkedArray) -> pa.Array:

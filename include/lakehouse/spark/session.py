@@ -82,7 +82,7 @@ def connect(job: str, session_id: str | None = None) -> SparkSession:
 
 @contextmanager
 def connected(job: str, session_id: str | None = None) -> Iterator[SparkSession]:
-    """A session for the time of a `with`, closed at its end: a server keeps what clients forget. Raises as `connect`."""
+    """A session for the time of a `with`: a server keeps what clients forget. Raises what `connect` raises."""
     spark = connect(job, session_id)
     try:
         yield spark

@@ -29,10 +29,9 @@ class DataQualityGateOperator(TableOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Check every rule; returns the audited batch."""
-        from lakehouse.quality import GateFailed
-
         from lakehouse.pipeline.batch import Batch
         from lakehouse.pipeline.gate import gate
+        from lakehouse.quality import GateFailed
 
         batch = Batch.from_dict(self.batch)
         audited: Batch = without_retry(
