@@ -79,14 +79,18 @@ def test_a_change_in_a_source_shows_in_gold(platform: Platform) -> None:
 
 
 def test_quarantine_holds_exactly_what_was_planted(platform: Platform) -> None:
+    folder = platform.home / "sandbox" / "shop" / "manifest"
+    days = [json.loads((folder / f"day-{n:03d}.json").read_text())["planted"] for n in range(4)]
+    # The history and day 1 are in the sources before the first run: what day 1 repairs was never there to be seen.
+    unseen = {(f["table"], str(f["key"])) for f in days[1] if f["kind"] == "repaired"}
     planted: dict[tuple[str, str], int] = {}
-    for file in (platform.home / "sandbox" / "shop" / "manifest").glob("*.json"):
-        for fault in json.loads(file.read_text())["planted"]:
-            if fault["rule"]:
+    for n, faults in enumerate(days):
+        for fault in faults:
+            if fault["rule"] and not (n == 0 and (fault["table"], str(fault["key"])) in unseen):
                 key = (f"bronze.{fault['table']}", fault["rule"])
                 planted[key] = planted.get(key, 0) + 1
     held = oracle.ask(
-        'SELECT "table", unnest(reasons) AS rule, count(*) FROM q GROUP BY ALL',
+        'SELECT "table", rule, count(*) FROM (SELECT "table", unnest(reasons) AS rule FROM q) GROUP BY ALL',
         {"q": DeltaTable(paths.ops("quarantine")).to_pyarrow_table()},
     )
     assert {(table, rule): count for table, rule, count in held} == planted

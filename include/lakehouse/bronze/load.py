@@ -18,7 +18,7 @@ from lakehouse.ledger.windows import Window
 from lakehouse.sqltext import literal, quote, timestamp
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Observation, SparkSession
 
     from lakehouse.delta import Branch
 
@@ -71,7 +71,7 @@ def load(
         f"CAST({literal(stamp.run_date)} AS DATE) AS _run_date",
         "_row_hash",
     ).write.format("delta").mode("append").save(branch.path)
-    total, bad = int(seen.get["total"]), int(seen.get["bad"])
+    total, bad = _counted(seen, rows)
     aside = set_aside(spark, contract, source, rows.where("size(_reasons) > 0"), stamp) if bad else 0
     if bad > contract.quarantine_threshold * total:
         raise LoadFailed(
@@ -81,6 +81,19 @@ def load(
             f"'{contract.name}' GROUP BY 1\"`; mend the source, or the contract {contract.path}, and clear the task.",
         )
     return {"judged": total, "quarantined": aside}
+
+
+def _counted(seen: Observation, rows: DataFrame) -> tuple[int, int]:
+    """Rows judged and rows at fault, as the append saw them.
+
+    Where nothing was left to append, Spark drops the rest of the plan and the observation with it: then they are
+    counted by a query of their own.
+    """
+    metrics = seen.get
+    if "total" not in metrics:
+        first = rows.selectExpr("count(*) AS total", "count_if(size(_reasons) > 0) AS bad").first()
+        metrics = first.asDict() if first else {"total": 0, "bad": 0}
+    return int(metrics["total"]), int(metrics["bad"])
 
 
 def _known(spark: SparkSession, branch: Branch, source: Source, windows: tuple[Window, ...]) -> DataFrame | None:

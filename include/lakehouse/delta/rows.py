@@ -5,12 +5,14 @@ Not for lake tables: those change by branch and fast-forward only.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta import store
-from lakehouse.delta.log import latest_version
+from lakehouse.delta.log import Action, commit_file, encode, latest_version
 from lakehouse.delta.schema import TypeUnknown
+from lakehouse.delta.spec import metadata
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,11 +78,11 @@ def scan(path: str, equals: Mapping[str, str | int]) -> pa.RecordBatchReader:
 
 def _create(path: str, columns: pa.Schema, partition_by: Sequence[str], properties: Mapping[str, str]) -> None:
     """Make the empty table; nothing happens where another process was quicker."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
+    from deltalake import Schema
 
-    try:
-        DeltaTable.create(path, columns, mode="error", partition_by=list(partition_by), configuration=dict(properties))
-    except DeltaError:
-        if latest_version(path) < 0:
-            raise
+    fields = json.loads(Schema.from_arrow(columns).to_json())["fields"]
+    first: list[Action] = [
+        {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+        {"metaData": metadata(fields, tuple(partition_by), properties)},
+    ]
+    store.put_if_absent(commit_file(path, 0), encode(first))

@@ -20,6 +20,8 @@ SESSION_CONF: dict[str, str] = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
+    # The default, INT96, cannot tell a time after 2262 to readers that count nanoseconds; valid_to is in 9999.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # The branch's schema comes from the contract; a stray column must not slip in with a write.
     "spark.databricks.delta.schema.autoMerge.enabled": "false",
     # A branch lives for one batch: nobody would read its checksum, and the first one costs a job over the whole log.
