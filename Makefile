@@ -46,8 +46,7 @@ down: $(STAMP)  ## end every process of the sandbox
 status: $(STAMP)  ## every table at a glance
 	@$(BIN)/lakehouse status
 
-test: $(DEV_STAMP)  ## all tests, tier by tier
-	@$(BIN)/python -m pytest tests/unit tests/dags tests/spark tests/integration tests/e2e
+test: test-unit test-dags test-spark test-integration test-e2e  ## all tests, tier by tier
 
 test-unit: $(DEV_STAMP)  ## no JVM, no server; seconds
 	@$(BIN)/python -m pytest tests/unit
