@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lakehouse.contracts import Contract, load_contract
+from lakehouse.contracts import load_contract
 from lakehouse.manifest import Entry, Manifest
 from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.pipeline.extract import extract
@@ -16,16 +16,6 @@ from lakehouse.pipeline.transform import compute, load_landed
 from lakehouse.pipeline.watermark import advance_watermark
 
 Progress = Callable[[str, str], None]
-
-
-def rework(contract: Contract) -> Callable[[Batch, Mapping[str, Batch]], Batch]:
-    """What `publish` calls when another publish came between: work and audit again on the table as it is now."""
-
-    def again(batch: Batch, candidates: Mapping[str, Batch]) -> Batch:
-        redone = load_landed(contract, batch) if contract.source else compute(contract, batch.run, candidates)
-        return gate(contract, redone, candidates)
-
-    return again
 
 
 def run_tables(
@@ -72,7 +62,9 @@ def publish_group(manifest: Manifest, batches: Sequence[Batch]) -> list[Batch]:
     """Publish audited batches that belong together, inputs first."""
 
     def redo(batch: Batch, candidates: Mapping[str, Batch]) -> Batch:
-        return rework(load_contract(Path(manifest[batch.table].folder)))(batch, candidates)
+        contract = load_contract(Path(manifest[batch.table].folder))
+        redone = load_landed(contract, batch) if contract.source else compute(contract, batch.run, candidates)
+        return gate(contract, redone, candidates)
 
     order = [entry.name for entry in manifest.entries]
     return publish(sorted(batches, key=lambda b: order.index(b.table)), redo)
