@@ -44,7 +44,7 @@ SMALL_DATA_CONF: dict[str, str] = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
-SMALL_DATA_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+SMALL_DATA_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
 
 LOG4J = """\
 rootLogger.level = warn
