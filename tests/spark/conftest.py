@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -24,22 +19,10 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def connect_server(tmp_path_factory):
     """The endpoint of a running server (sc://localhost:port/;token=...); it ends with the tests."""
-    from lakehouse.spark.server import connect_command
+    from lakehouse.spark.local import served
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    work = tmp_path_factory.mktemp("connect-server")
-    argv, environment = connect_command(port, "test-token", work, master="local[2]", small_data=True)
-    log = work / "server.log"
-    with log.open("wb") as out:
-        server = subprocess.Popen(argv, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        _await_port(server, port, log)
-        yield f"sc://localhost:{port}/;token=test-token"
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+    with served(tmp_path_factory.mktemp("connect-server"), small_data=True) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="session")
@@ -73,16 +56,3 @@ def spark(shared_session, connect_server, monkeypatch):
     settings.cache_clear()
     yield shared_session
     settings.cache_clear()
-
-
-def _await_port(server, port, log):
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            break
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"The Connect server did not come up:\n{log.read_text()[-3000:]}")

@@ -34,7 +34,10 @@ def demo(days: Annotated[int, DAYS] = 3, once: Annotated[bool, ONCE] = False) ->
     began = time.monotonic()
 
     def tell(phase: str, what: str) -> None:
-        console.print(f"[dim]{time.monotonic() - began:5.0f} s[/dim]  {phase:<24} {what}", highlight=False)
+        # Soft: in a pipe a line is a line, however long.
+        console.print(
+            f"[dim]{time.monotonic() - began:5.0f} s[/dim]  {phase:<24} {what}", highlight=False, soft_wrap=True
+        )
 
     ok = False
     try:

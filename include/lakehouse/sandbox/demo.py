@@ -7,7 +7,7 @@ same days again clears their runs; content stays as it is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,11 +16,15 @@ from typing import Any
 from lakehouse import connections, manifest
 from lakehouse.sandbox.errors import SandboxBroken
 from lakehouse.sandbox.rest import FINAL, Airflow
+from lakehouse.sandbox.rest_results import TaskInstance
 from lakehouse.sandbox.shop import ShopConfig
 from lakehouse.sandbox.shop.apply import apply_through
 from lakehouse.status import as_row, table_status
 
 DAG = "lakehouse_daily"
+
+#: Seconds between looks at a run, and between listings of its tasks.
+STATE_PAUSE, LISTING_PAUSE = 1.0, 5.0
 
 #: Told (phase, what goes on in it).
 Progress = Callable[[str, str], None]
@@ -100,24 +104,30 @@ class Demo:
 
     def _await(self, airflow: Airflow, run_id: str) -> str:
         """Final state of the run, its progress told on the way."""
-        until, shown = time.monotonic() + self.deadline, ""
+        until, shown, looked = time.monotonic() + self.deadline, "", 0.0
         while True:
             state = airflow.dag_run(DAG, run_id).state
-            tasks = airflow.tasks(DAG, run_id)
-            ended = sum(t.state in ("success", "failed", "upstream_failed", "skipped") for t in tasks)
-            running = ", ".join(sorted(t.task_id for t in tasks if t.state == "running"))
-            text = f"{ended}/{len(tasks)} tasks; {running}"
-            if text != shown:
-                self.progress(f"run {run_id.partition('__')[2]}", text)
-                shown = text
+            # Listing every task costs the API server as much as a task does: not at every look.
+            if state in FINAL or time.monotonic() - looked > LISTING_PAUSE:
+                looked = time.monotonic()
+                text = _progress(airflow.tasks(DAG, run_id))
+                if text != shown:
+                    self.progress(f"run {run_id.partition('__')[2]}", text)
+                    shown = text
             if state in FINAL:
                 return state
             if time.monotonic() > until:
                 raise SandboxBroken(
-                    f"Run {run_id} was still {state} after {self.deadline:.0f} s ({text}).",
+                    f"Run {run_id} was still {state} after {self.deadline:.0f} s ({shown}).",
                     f"Look at it in the UI: {self.summary.ui}/dags/{DAG}/runs/{run_id}.",
                 )
-            time.sleep(1.0)
+            time.sleep(STATE_PAUSE)
+
+
+def _progress(tasks: Sequence[TaskInstance]) -> str:
+    ended = sum(t.state in ("success", "failed", "upstream_failed", "skipped") for t in tasks)
+    running = ", ".join(sorted(t.task_id for t in tasks if t.state == "running"))
+    return f"{ended}/{len(tasks)} tasks; {running}"
 
 
 def seed(day: int) -> int:

@@ -1,0 +1,9 @@
+SELECT
+  line_id,
+  customer_id,
+  order_date,
+  quantity,
+  price,
+  status,
+  comment
+FROM bronze.lines
