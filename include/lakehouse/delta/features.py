@@ -73,9 +73,7 @@ class Snapshot:
 
 def snapshot(path: str, version: int) -> Snapshot:
     """The table at `path` as of `version`. Raises UnknownFeature for one that uses what this engine does not know."""
-    from deltalake import DeltaTable
-
-    table = DeltaTable(str(store.local(path)), version=version)
+    table = store.delta_table(path, version)
     told, protocol = table.metadata(), table.protocol()
     numbers = {"minReaderVersion": protocol.min_reader_version, "minWriterVersion": protocol.min_writer_version}
     features = {*(protocol.reader_features or ()), *(protocol.writer_features or ())}
