@@ -64,4 +64,4 @@ def s3(aws_endpoint, monkeypatch):
 @pytest.fixture(params=STORES)
 def root(request, tmp_path):
     """An empty place on each kind of store, whose name needs escaping."""
-    return f"{request.getfixturevalue('s3') if request.param == 's3' else tmp_path}/my lake%20 ü"
+    return f"{request.getfixturevalue('s3') if request.param == 's3' else tmp_path}/my lake% ü"

@@ -17,7 +17,7 @@ from lakehouse.delta.store import s3 as s3_store
 def test_one_path_has_one_spelling(tmp_path):
     assert {store.canonical(p) for p in ("s3://b/a//c d/", "s3a://b/a/c d", "s3n://b/a/c d")} == {"s3a://b/a/c d"}
     assert {store.canonical(p) for p in ("/a//c d/", "file:/a/c%20d", "file:///a/c%20d")} == {"/a/c d"}
-    for path in ("gs://b/a", "abfss://x@y/z", "s3://"):
+    for path in ("gs://b/a", "abfss://x@y/z", "s3://", "s3://b/my%20lake", "/my%20lake", "file:/my%2520lake"):
         with pytest.raises(StoreUnsupported):
             store.canonical(path)
 
@@ -39,7 +39,7 @@ def test_spellings_of_the_same_address():
 
 
 def test_files_come_and_go(root):
-    folder = f"{root}/x y"
+    folder = f"{root}/x %20 y"
     assert (store.names(folder), list(store.walk(folder)), store.exists(f"{folder}/a")) == ([], [], False)
     with pytest.raises(FileNotFoundError):
         store.read(f"{folder}/a")
@@ -47,7 +47,7 @@ def test_files_come_and_go(root):
     store.replace(f"{folder}/a", b"1")
     store.replace(f"{folder}/a", b"22")
     store.replace(f"{folder}/p=ü%25 +/b", b"333")
-    store.replace(f"{root}/x y2/c", b"")
+    store.replace(f"{root}/x %20 y2/c", b"")
     assert store.read(f"{folder}/a") == b"22"
     assert sorted(store.names(folder)) == ["a", "p=ü%25 +"]
     assert sorted((f.name, f.size) for f in store.walk(folder)) == [("a", 2), ("p=ü%25 +/b", 3)]
@@ -57,7 +57,7 @@ def test_files_come_and_go(root):
     store.remove_tree(folder)
     store.remove_tree(folder)
     assert store.names(folder) == []
-    assert store.exists(f"{root}/x y2/c")
+    assert store.exists(f"{root}/x %20 y2/c")
 
 
 def test_more_files_than_one_answer_holds(s3):

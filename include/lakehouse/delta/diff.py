@@ -86,8 +86,8 @@ def diff(branch: Branch) -> Diff:
         actions=(*head, *data),
         files_added=len(added),
         files_removed=len(removed),
-        rows_added=sum(_rows(table, a) for a in added),
-        rows_removed=sum(_rows(table, r) for r in removed),
+        rows_added=sum(rows_of(table, a) for a in added),
+        rows_removed=sum(rows_of(table, r) for r in removed),
         statement=squash.statement,
     )
 
@@ -203,8 +203,8 @@ class _Squash:
             self.files[name] = {kind: content}
 
 
-def _rows(table: str, content: dict[str, Any]) -> int:
-    """Rows of a file: as its statistics say, or as the file itself does."""
+def rows_of(table: str, content: dict[str, Any]) -> int:
+    """Rows of a file, given the content of its action: as its statistics say, or as the file itself does."""
     told = json.loads(content.get("stats") or "{}").get("numRecords")
     if told is not None:
         return int(told)

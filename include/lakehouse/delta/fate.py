@@ -72,7 +72,7 @@ def discard(table_path: str, folder: str) -> bool:
     store.delete(f"{folder}/{RECORD}")
     reach("drop.record_removed")
     # Every one of them is noted before any is asked.
-    begun = {name: _note(table_path, f"{folder}/{name}") for name in store.names(folder) if name.startswith(FATE)}
+    begun = {name: note(table_path, f"{folder}/{name}") for name in store.names(folder) if name.startswith(FATE)}
     store.remove_tree(log_folder(folder))
     reach("drop.log_removed")
     if begun and not any(begun.values()):
@@ -80,6 +80,15 @@ def discard(table_path: str, folder: str) -> bool:
         reach("drop.data_removed")
     # Without a fate it is not known whether the folder's branch was published.
     return not (begun.get(f"{FATE}{record.id}", True) if record else any(begun.values()) or not begun)
+
+
+def note(table_path: str, fate: str) -> bool:
+    """Turn a word to publish into a drop after the version that the table has now; whether a publisher had begun."""
+    said = _word(fate)
+    if said["word"] == "publish":
+        said = {"word": "drop", "after": latest_version(table_path)}
+        store.replace(fate, json.dumps(said).encode())
+    return said["after"] is not None
 
 
 def settled(fate: str, version: int) -> bool:
@@ -94,15 +103,6 @@ def claimed(folder: str, branch_id: str) -> bool:
         return bool(_word(f"{folder}/{FATE}{branch_id}")["word"] == "publish")
     except FileNotFoundError:
         return False
-
-
-def _note(table_path: str, fate: str) -> bool:
-    """Turn a word to publish into a drop after the version that the table has now; whether a publisher had begun."""
-    said = _word(fate)
-    if said["word"] == "publish":
-        said = {"word": "drop", "after": latest_version(table_path)}
-        store.replace(fate, json.dumps(said).encode())
-    return said["after"] is not None
 
 
 def _word(fate: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakehouse.delta import schema, store
+from lakehouse.delta.log import LogIncomplete
 from lakehouse.errors import LakehouseError
 
 #: Highest protocol numbers without table features.
@@ -72,8 +73,19 @@ class Snapshot:
 
 
 def snapshot(path: str, version: int) -> Snapshot:
-    """The table at `path` as of `version`. Raises UnknownFeature for one that uses what this engine does not know."""
-    table = store.delta_table(path, version)
+    """The table at `path` as of `version`.
+
+    Raises UnknownFeature for one that uses what this engine does not know, LogIncomplete where the log has a hole.
+    """
+    from deltalake.exceptions import DeltaError
+
+    try:
+        table = store.delta_table(path, version)
+    except DeltaError as error:
+        raise LogIncomplete(
+            f"{path}: delta-rs cannot read version {version}: {str(error).partition(': ParsedLogPath')[0]}",
+            "Restore the log's files, or look at the latest version.",
+        ) from error
     told, protocol = table.metadata(), table.protocol()
     numbers = {"minReaderVersion": protocol.min_reader_version, "minWriterVersion": protocol.min_writer_version}
     features = {*(protocol.reader_features or ()), *(protocol.writer_features or ())}

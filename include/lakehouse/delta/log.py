@@ -11,12 +11,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lakehouse.delta import store
+from lakehouse.errors import LakehouseError
 
 #: One line of a commit: {"add": {...}}, {"txn": {...}}, ...
 Action = dict[str, dict[str, Any]]
 
 #: A commit, or a checkpoint of any kind: after a clean-up one may be there without the other.
 _VERSION = re.compile(r"(\d{20})\.(?:json|checkpoint\..*)")
+
+
+class LogIncomplete(LakehouseError):
+    """A version that the log can no longer tell."""
 
 
 def log_folder(path: str) -> str:

@@ -172,6 +172,7 @@ def _info(branch: Branch, change: Diff, metadata: dict[str, Any]) -> Action:
         "userMetadata": json.dumps(metadata, sort_keys=True),
         "engineInfo": f"lakehouse/{__version__}",
         "txnId": str(uuid.uuid4()),
+        "branchId": branch.id,
     }
     if branch.base_version < 0:
         del content["readVersion"]

@@ -12,16 +12,11 @@ from typing import Any
 
 from lakehouse.delta import store
 from lakehouse.delta.features import UnknownFeature, check_action
-from lakehouse.delta.log import Action, log_folder, read_commit
-from lakehouse.errors import LakehouseError
+from lakehouse.delta.log import Action, LogIncomplete, log_folder, read_commit
 
 #: Version; where it is in parts: which of them, and how many there are.
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.(?:(\d{10})\.(\d{10})\.)?parquet")
 _V2 = re.compile(r"\d{20}\.checkpoint\.[0-9a-f-]{36}\.(?:json|parquet)")
-
-
-class LogIncomplete(LakehouseError):
-    """A version that the log can no longer tell."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Not for data files: Spark, delta-rs and pyarrow read and write those.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Ways to write S3 that people and engines use; Spark's is the canonical one.
 _S3 = ("s3", "s3a", "s3n")
+
+#: delta-rs 1.6 decodes a table's path once more than it was encoded. Partition values are not in question.
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 class StoreUnsupported(LakehouseError):
@@ -90,10 +94,12 @@ def _of(path: str) -> Store:
 def canonical(path: str) -> str:
     """`path` (plain, file: URI, s3:// or s3a://) in the one spelling that the others take; links are not followed.
 
-    Raises StoreUnsupported for any other scheme.
+    Raises StoreUnsupported for any other scheme, and for a name that looks percent-encoded.
     """
     if path.startswith("file:"):
         path = unquote(urlsplit(path).path)
+    if _ESCAPE.search(path):
+        raise StoreUnsupported(f"{path} has an escape in its name, which delta-rs decodes.", "Write the name decoded.")
     return _of(path).canonical(path)
 
 
