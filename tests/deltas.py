@@ -10,8 +10,8 @@ import uuid
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakehouse.delta import ColumnSpec, TableSpec, fast_forward, latest_version, open_branch, store
-from lakehouse.delta.log import commit_file, encode
+from lakehouse.delta import ColumnSpec, TableSpec, create_table, fast_forward, latest_version, open_branch, store
+from lakehouse.delta.log import commit_file, encode, read_commit
 from lakehouse.delta.replay import files_at
 
 COLUMNS = pa.schema([("id", pa.int64()), ("v", pa.string()), ("amount", pa.decimal128(18, 2))])
@@ -47,12 +47,12 @@ def work(branch, *actions, operation="WRITE"):
 class Lake:
     """One table, and branches of it by number."""
 
-    def __init__(self, path):
-        self.path, self.count = store.canonical(path), 0
+    def __init__(self, path, tag="b"):
+        self.path, self.tag, self.count = store.canonical(path), tag, 0
 
     def branch(self, mode="append", name=None):
         self.count += 1
-        return open_branch(self.path, f"{self.path}/_branch/{name or f'b{self.count}'}/1", SPEC, mode)
+        return open_branch(self.path, f"{self.path}/_branch/{name or f'{self.tag}{self.count}'}/1", SPEC, mode)
 
     def append(self, *rows, **options):
         """A branch with these rows in a file of its own."""
@@ -70,6 +70,15 @@ class Lake:
         added["add"]["dataChange"] = data_change
         work(branch, *gone, added, operation=operation)
         return branch
+
+    def seed(self, count):
+        """Versions 0 to `count` - 1 as somebody else would write them: row (n, "old") each, in a file of its own."""
+        create_table(self.path, SPEC)
+        for n in range(count):
+            actions = [new_file(self.path, [(n, "old")])]
+            if n == 0:
+                actions = [*read_commit(self.path, 0), *actions]
+            store.replace(commit_file(self.path, n), encode(actions))
 
     def publish(self, branch, app=None, transaction=1, **options):
         return fast_forward(branch, app or branch.id, transaction, {}, **options)
