@@ -198,6 +198,15 @@ def prune(folder: str, before: float) -> None:
     _of(folder).prune(folder, before)
 
 
+def arrow_filesystem(path: str) -> Any:
+    """A pyarrow file system rooted at the table, for its data files."""
+    from deltalake.fs import DeltaStorageHandler
+    from pyarrow.fs import PyFileSystem
+
+    address, options = delta_rs(path)
+    return PyFileSystem(DeltaStorageHandler(address, options))
+
+
 def open_parquet(path: str) -> Any:
     """A small Parquet file of a log (or a footer to look at) as pyarrow's ParquetFile. Raises FileNotFoundError."""
     import pyarrow as pa
