@@ -26,9 +26,7 @@ def connect_server(tmp_path_factory):
     """The endpoint of a running server (sc://localhost:port/;token=...); it ends with the tests."""
     from lakehouse.spark.server import connect_command
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     work = tmp_path_factory.mktemp("connect-server")
     argv, environment = connect_command(port, "test-token", work, master="local[2]", small_data=True)
     log = work / "server.log"
@@ -73,6 +71,13 @@ def spark(shared_session, connect_server, monkeypatch):
     settings.cache_clear()
     yield shared_session
     settings.cache_clear()
+
+
+def free_port():
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _await_port(server, port, log):
