@@ -24,6 +24,7 @@ from lakehouse.delta import (
     latest_version,
     open_branch,
     schema_columns,
+    store,
     table_sql,
     table_stats,
     transaction_version,
@@ -69,7 +70,9 @@ class Lake:
     def rows_of_delta_rs(self):
         from deltalake import DeltaTable
 
-        return sorted(tuple(r.values()) for r in DeltaTable(self.path).to_pyarrow_table().to_pylist())
+        address, options = store.delta_rs(self.path)
+        table = DeltaTable(address, storage_options=options)
+        return sorted(tuple(r.values()) for r in table.to_pyarrow_table().to_pylist())
 
     def feed(self, version):
         reader = self.spark.read.format("delta").option("readChangeFeed", "true")

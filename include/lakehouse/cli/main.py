@@ -8,7 +8,7 @@ import sys
 import structlog
 import typer
 
-from lakehouse.cli import contracts, demo, query, run, sandbox, settings, setup, spark, status
+from lakehouse.cli import branch, contracts, demo, query, revert, run, sandbox, settings, setup, spark, status
 from lakehouse.errors import LakehouseError
 
 app = typer.Typer(
@@ -20,9 +20,11 @@ app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(settings.app, name="settings")
 app.add_typer(spark.app, name="spark")
+app.add_typer(branch.app, name="branch")
 app.command()(setup.setup)
 app.command()(status.status)
 app.command()(run.run)
+app.command()(revert.revert)
 app.command()(query.query)
 app.command()(demo.demo)
 

@@ -3,12 +3,16 @@
 Tables are addressed by path, there is no catalog. Spark works on branches and never commits to a published table.
 """
 
-from lakehouse.delta.branch import Branch, BranchRefused, drop_branch, open_branch, table_sql
+from lakehouse.delta.branch import open_branch, table_sql
+from lakehouse.delta.collect import Collected, CollectRefused, collect
 from lakehouse.delta.describe import TableStats, schema_columns, table_stats
 from lakehouse.delta.diff import Diff, SeveralStatements, diff
+from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version
 from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, create_table, fast_forward
+from lakehouse.delta.record import Branch, BranchRefused
+from lakehouse.delta.revert import RevertRefused, revert
 from lakehouse.delta.rows import append_rows, read_rows, scan
 from lakehouse.delta.schema import TypeUnknown
 from lakehouse.delta.spec import DEFAULT_PROPERTIES, ColumnSpec, SchemaChanged, TableSpec
@@ -19,10 +23,13 @@ __all__ = [
     "Branch",
     "BranchRefused",
     "CandidateChanged",
+    "CollectRefused",
+    "Collected",
     "ColumnSpec",
     "Diff",
     "PublishConflict",
     "Published",
+    "RevertRefused",
     "SchemaChanged",
     "SeveralStatements",
     "StoreUnsupported",
@@ -31,6 +38,7 @@ __all__ = [
     "TypeUnknown",
     "UnknownFeature",
     "append_rows",
+    "collect",
     "commit_metadata",
     "create_table",
     "diff",
@@ -39,6 +47,7 @@ __all__ = [
     "latest_version",
     "open_branch",
     "read_rows",
+    "revert",
     "scan",
     "schema_columns",
     "table_sql",

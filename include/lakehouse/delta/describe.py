@@ -26,9 +26,8 @@ def table_stats(path: str) -> TableStats:
     if version < 0:
         return TableStats(-1, 0, 0, 0)
     import pyarrow as pa
-    from deltalake import DeltaTable
 
-    files = pa.table(DeltaTable(str(store.local(path)), version=version).get_add_actions(flatten=True))
+    files = pa.table(store.delta_table(path, version).get_add_actions(flatten=True))
     rows = sum(count or 0 for count in files["num_records"].to_pylist())
     return TableStats(version, rows, files.num_rows, sum(files["size_bytes"].to_pylist()))
 

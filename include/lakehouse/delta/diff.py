@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from lakehouse.delta import store
-from lakehouse.delta.branch import Branch, BranchRefused, base_snapshot
+from lakehouse.delta.branch import base_snapshot
 from lakehouse.delta.features import Snapshot, UnknownFeature, check_action
 from lakehouse.delta.log import Action, kind_of, latest_version, read_commit
+from lakehouse.delta.record import Branch, BranchRefused
 from lakehouse.delta.spec import grown
 from lakehouse.errors import LakehouseError
 
@@ -53,7 +53,7 @@ class Diff:
     @property
     def removed(self) -> frozenset[str]:
         """Paths of the removed files as they are on disk, relative to the table."""
-        return frozenset(unquote(a["remove"]["path"]) for a in self.actions if "remove" in a)
+        return frozenset(store.decoded(a["remove"]["path"]) for a in self.actions if "remove" in a)
 
     @property
     def fingerprint(self) -> str:
@@ -81,13 +81,13 @@ def diff(branch: Branch) -> Diff:
     head = [*squash.protocol(base), *squash.metadata(base), *squash.transactions.values()]
     data = squash.data()
     added, removed = ([a[kind] for a in data if kind in a] for kind in ("add", "remove"))
-    table = store.local(branch.table_path)
+    table = branch.table_path
     return Diff(
         actions=(*head, *data),
         files_added=len(added),
         files_removed=len(removed),
-        rows_added=sum(_rows(table, a) for a in added),
-        rows_removed=sum(_rows(table, r) for r in removed),
+        rows_added=sum(rows_of(table, a) for a in added),
+        rows_removed=sum(rows_of(table, r) for r in removed),
         statement=squash.statement,
     )
 
@@ -97,7 +97,6 @@ class _Squash:
 
     def __init__(self, branch: Branch) -> None:
         self.branch = branch
-        self.table = store.local(branch.table_path)
         self.inside = branch.inside + "/"
         self.files: dict[str, Action] = {}
         self.feed: list[Action] = []
@@ -139,16 +138,13 @@ class _Squash:
     def rewritten(self, path: str) -> str:
         """A path of the branch's log as the table's log spells it: relative to the table, encoded as it was.
 
-        Its own files are relative to the branch; files of the base are absolute file: URIs.
+        Its own files are relative to the branch; files of the base are absolute URIs.
         """
-        parts = urlsplit(path)
-        if not parts.scheme:
-            return quote(self.inside) + path
-        if parts.scheme == "file":
-            segments = [s for s in parts.path.split("/") if s]
-            root = self.table.parts[1:]
-            if tuple(unquote(s) for s in segments[: len(root)]) == root and len(segments) > len(root):
-                return "/".join(segments[len(root) :])
+        if not urlsplit(path).scheme:
+            return store.encoded(self.inside) + path
+        found = store.relative(self.branch.table_path, path)
+        if found is not None:
+            return found
         raise UnknownFeature(f"{self.branch.path} names a file outside its table: {path}.", "Open the branch again.")
 
     def data(self) -> list[Action]:
@@ -197,7 +193,7 @@ class _Squash:
             )
 
     def _file(self, kind: str, content: dict[str, Any], own: bool) -> None:
-        name = unquote(content["path"])
+        name = store.decoded(content["path"])
         if kind == "cdc":
             self.feed.append({kind: content})
         elif kind == "remove" and own:
@@ -207,11 +203,9 @@ class _Squash:
             self.files[name] = {kind: content}
 
 
-def _rows(table: Path, content: dict[str, Any]) -> int:
-    """Rows of a file: as its statistics say, or as the file itself does."""
+def rows_of(table: str, content: dict[str, Any]) -> int:
+    """Rows of a file, given the content of its action: as its statistics say, or as the file itself does."""
     told = json.loads(content.get("stats") or "{}").get("numRecords")
     if told is not None:
         return int(told)
-    import pyarrow.parquet as pq
-
-    return int(pq.read_metadata(table / unquote(content["path"])).num_rows)
+    return int(store.open_parquet(f"{table}/{store.decoded(content['path'])}").metadata.num_rows)

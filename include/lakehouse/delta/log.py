@@ -8,39 +8,47 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from lakehouse.delta import store
+from lakehouse.errors import LakehouseError
 
 #: One line of a commit: {"add": {...}}, {"txn": {...}}, ...
 Action = dict[str, dict[str, Any]]
 
-_COMMIT = re.compile(r"(\d{20})\.json")
+#: A commit, or a checkpoint of any kind: after a clean-up one may be there without the other.
+_VERSION = re.compile(r"(\d{20})\.(?:json|checkpoint\..*)")
 
 
-def log_folder(path: str) -> Path:
+class LogIncomplete(LakehouseError):
+    """A version that the log can no longer tell."""
+
+
+def log_folder(path: str) -> str:
     """Folder of the commits of the table at `path`."""
-    return store.local(path) / "_delta_log"
+    return f"{store.canonical(path)}/_delta_log"
 
 
-def commit_file(path: str, version: int) -> Path:
+def commit_file(path: str, version: int) -> str:
     """File of one commit."""
-    return log_folder(path) / f"{version:020}.json"
+    return f"{log_folder(path)}/{version:020}.json"
 
 
 def latest_version(path: str) -> int:
     """Version of the table at `path`, -1 where there is no table. One listing, nothing is read."""
-    found = [int(match.group(1)) for name in store.names(log_folder(path)) if (match := _COMMIT.fullmatch(name))]
-    return max(found, default=-1)
+    return max(versions(path), default=-1)
+
+
+def versions(path: str) -> list[int]:
+    """Versions that the log has a commit or a checkpoint of, unsorted."""
+    return [int(match.group(1)) for name in store.names(log_folder(path)) if (match := _VERSION.fullmatch(name))]
 
 
 def read_commit(path: str, version: int) -> Iterator[Action]:
     """The actions of one commit, in order. Raises FileNotFoundError where the log no longer holds it."""
-    with commit_file(path, version).open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
+    for line in store.read(commit_file(path, version)).splitlines():
+        if line.strip():
+            yield json.loads(line)
 
 
 def encode(actions: Iterable[Action]) -> bytes:
@@ -55,33 +63,35 @@ def kind_of(action: Action) -> str:
 
 def commit_metadata(path: str, version: int) -> dict[str, Any] | None:
     """What the commit carries as user metadata; None where it has none or the log no longer holds it."""
-    if not commit_file(path, version).exists():
-        return None
-    for action in read_commit(path, version):
-        text = action.get("commitInfo", {}).get("userMetadata")
-        if text:
-            found = json.loads(text)
-            return found if isinstance(found, dict) else None
-    return None
+    text = commit_info(path, version).get("userMetadata")
+    found = json.loads(text) if text else None
+    return found if isinstance(found, dict) else None
+
+
+def commit_info(path: str, version: int) -> dict[str, Any]:
+    """The commit about itself; empty where it says nothing or the log no longer holds it."""
+    try:
+        return next((a["commitInfo"] for a in read_commit(path, version) if "commitInfo" in a), {})
+    except FileNotFoundError:
+        return {}
 
 
 def transaction_version(path: str, app_id: str) -> int | None:
     """The last transaction of `app_id` that the table holds; None where it holds none or does not exist."""
     if latest_version(path) < 0:
         return None
-    from deltalake import DeltaTable
-
-    found = DeltaTable(str(store.local(path))).transaction_version(app_id)
+    found = store.delta_table(path).transaction_version(app_id)
     return None if found is None else int(found)
 
 
 def committed_at(path: str, app_id: str, transaction: int, after: int) -> int | None:
     """Version of the first commit after `after` that carries `transaction` of `app_id`, or a later one."""
     for version in range(after + 1, latest_version(path) + 1):
-        if not commit_file(path, version).exists():
+        try:
+            for action in read_commit(path, version):
+                txn = action.get("txn", {})
+                if txn.get("appId") == app_id and txn["version"] >= transaction:
+                    return version
+        except FileNotFoundError:
             continue
-        for action in read_commit(path, version):
-            txn = action.get("txn", {})
-            if txn.get("appId") == app_id and txn["version"] >= transaction:
-                return version
     return None

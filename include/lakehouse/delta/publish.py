@@ -1,22 +1,21 @@
 """The fast-forward: a branch becomes one commit of its table. The only code that commits to a published table.
 
-The commit is one link, which is there or not: no reader sees half of it, and of two publishers one wins.
+The commit is one file, which is there or not: no reader sees half of it, and of two publishers one wins.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 from lakehouse import __version__
 from lakehouse.delta import store
-from lakehouse.delta.branch import DRAFT, Branch, BranchRefused, held
+from lakehouse.delta.commit import Superseded, append_commit, checkpoint
 from lakehouse.delta.diff import Diff, diff
+from lakehouse.delta.fate import claim, dropped
 from lakehouse.delta.log import (
     Action,
     commit_file,
@@ -27,12 +26,11 @@ from lakehouse.delta.log import (
     read_commit,
     transaction_version,
 )
+from lakehouse.delta.record import Branch, held
 from lakehouse.delta.spec import PROTOCOL, TableSpec
 from lakehouse.delta.spec import metadata as table_metadata
 from lakehouse.errors import LakehouseError
-
-#: Versions between checkpoints: nobody else writes them, for Spark does not commit here.
-CHECKPOINT_EVERY = 10
+from lakehouse.killpoints import reach
 
 #: Actions that other commits may hold without being in the way.
 _NEUTRAL = {"add", "remove", "commitInfo", "txn"}
@@ -89,29 +87,29 @@ def fast_forward(
         raise CandidateChanged(f"{branch.path} is not what was audited.", "Audit the branch again, then publish it.")
     if change.is_empty:
         return Published(branch.base_version, empty=True)
-    # Inside the branch: taking the draft away is how dropping the branch bars a publisher that sleeps here.
-    draft = store.local(branch.path) / f"{DRAFT}{branch.id}-{uuid.uuid4().hex}.json"
+    reach("publish.diffed")
+    claim(branch)
+    reach("publish.claimed")
     txn: Action = {"txn": {"appId": app_id, "version": transaction, "lastUpdated": int(time.time() * 1000)}}
-    try:
-        store.write_draft(draft, encode([_info(branch, change, metadata), txn, *change.actions]))
+    data = encode([_info(branch, change, metadata), txn, *change.actions])
+
+    def check(checked: int, latest: int) -> None:
+        _check_between(branch, change, checked, latest, rebase_appends)
+        # The last look before the commit: see `lakehouse.delta.fate`.
         if not held(branch):
-            raise BranchRefused(f"The branch in {branch.path} was dropped.", "Work again on a new branch.")
-        checked = branch.base_version
-        while True:
-            latest = latest_version(branch.table_path)
-            version = committed_at(branch.table_path, app_id, transaction, checked)
-            if version is not None:
-                return Published(version, already=True)
-            _check_between(branch, change, checked, latest, rebase_appends)
-            checked = latest
-            if store.link_if_absent(draft, commit_file(branch.table_path, latest + 1)):
-                break
-    except FileNotFoundError as error:
-        raise BranchRefused(f"The branch in {branch.path} was dropped.", "Work again on a new branch.") from error
-    finally:
-        draft.unlink(missing_ok=True)
-    checkpoint(branch.table_path, latest + 1)
-    return Published(latest + 1, change.files_added, change.files_removed, change.rows_added, change.rows_removed)
+            raise dropped(branch)
+        reach("publish.checked")
+
+    try:
+        version, already = append_commit(branch.table_path, app_id, transaction, data, branch.base_version, check)
+    except Superseded:
+        raise _conflict(branch, latest_version(branch.table_path), "the log was cleaned up meanwhile") from None
+    if already:
+        return Published(version, already=True)
+    reach("publish.committed")
+    checkpoint(branch.table_path, version)
+    reach("publish.checkpointed")
+    return Published(version, change.files_added, change.files_removed, change.rows_added, change.rows_removed)
 
 
 def create_table(path: str, spec: TableSpec) -> None:
@@ -127,19 +125,6 @@ def create_table(path: str, spec: TableSpec) -> None:
         store.put_if_absent(commit_file(path, 0), encode(first))
 
 
-def checkpoint(path: str, version: int) -> None:
-    """Write a checkpoint where `version` calls for one. Failing is no harm to what was published: it is logged."""
-    if version == 0 or version % CHECKPOINT_EVERY:
-        return
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
-    try:
-        DeltaTable(path, version=version).create_checkpoint()
-    except (DeltaError, OSError):
-        logging.getLogger(__name__).warning("no checkpoint of %s at version %d", path, version, exc_info=True)
-
-
 def _check_between(branch: Branch, change: Diff, checked: int, latest: int, rebase_appends: bool) -> None:
     """Raise PublishConflict unless the candidate is as good on top of the commits after `checked` as without them."""
     if latest < checked or (latest > checked and branch.base_version < 0):
@@ -151,7 +136,7 @@ def _check_between(branch: Branch, change: Diff, checked: int, latest: int, reba
             raise _conflict(branch, version, "its log is gone") from None
         kinds = {kind_of(a) for a in actions}
         files = [a[kind_of(a)] for a in actions if kind_of(a) in ("add", "remove")]
-        removed = {unquote(a["remove"]["path"]) for a in actions if "remove" in a}
+        removed = {store.decoded(a["remove"]["path"]) for a in actions if "remove" in a}
         if not kinds <= _NEUTRAL:
             raise _conflict(branch, version, f"it holds {', '.join(sorted(kinds - _NEUTRAL))}")
         if removed & change.removed:
@@ -187,6 +172,7 @@ def _info(branch: Branch, change: Diff, metadata: dict[str, Any]) -> Action:
         "userMetadata": json.dumps(metadata, sort_keys=True),
         "engineInfo": f"lakehouse/{__version__}",
         "txnId": str(uuid.uuid4()),
+        "branchId": branch.id,
     }
     if branch.base_version < 0:
         del content["readVersion"]

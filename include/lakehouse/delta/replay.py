@@ -6,19 +6,27 @@ Not for reading data, and not for changes between versions.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote
 
 from lakehouse.delta import store
-from lakehouse.delta.features import check_action
-from lakehouse.delta.log import Action, log_folder, read_commit
-from lakehouse.errors import LakehouseError
+from lakehouse.delta.features import UnknownFeature, check_action
+from lakehouse.delta.log import Action, LogIncomplete, log_folder, read_commit
 
-_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
+#: Version; where it is in parts: which of them, and how many there are.
+_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.(?:(\d{10})\.(\d{10})\.)?parquet")
+_V2 = re.compile(r"\d{20}\.checkpoint\.[0-9a-f-]{36}\.(?:json|parquet)")
 
 
-class LogIncomplete(LakehouseError):
-    """A version that the log can no longer tell."""
+@dataclass(frozen=True)
+class Files:
+    """What a version consists of, and what it remembers of files removed. By path as the store knows it."""
+
+    #: Content of the add actions in force.
+    active: dict[str, dict[str, Any]]
+    #: Content of the remove actions that the log still holds.
+    removed: dict[str, dict[str, Any]]
 
 
 def active_files(path: str, version: int) -> list[dict[str, Any]]:
@@ -26,48 +34,80 @@ def active_files(path: str, version: int) -> list[dict[str, Any]]:
 
     Raises LogIncomplete where commits are gone, UnknownFeature for an action that cannot be carried over.
     """
-    files: dict[str, dict[str, Any]] = {}
-    start = max(
-        (int(m[1]) for n in store.names(log_folder(path)) if (m := _CHECKPOINT.fullmatch(n)) and int(m[1]) <= version),
-        default=-1,
-    )
-    if start >= 0:
-        files = {unquote(add["path"]): add for add in _of_checkpoint(path, start)}
+    found = list(files_at(path, version).active.values())
+    for content in found:
+        check_action(path, "add", content)
+    return found
+
+
+def files_at(path: str, version: int) -> Files:
+    """The files of `version`. Raises LogIncomplete where commits are gone, UnknownFeature for a v2 checkpoint."""
+    files = Files({}, {})
+    start, parts = _newest_checkpoint(path, version)
+    for part in parts:
+        for action in _of_checkpoint(path, part):
+            _apply(files, action)
+    number = start
     try:
         for number in range(start + 1, version + 1):
             for action in read_commit(path, number):
-                if "add" in action:
-                    files[unquote(action["add"]["path"])] = action["add"]
-                elif "remove" in action:
-                    files.pop(unquote(action["remove"]["path"]), None)
+                _apply(files, action)
     except FileNotFoundError as error:
         raise LogIncomplete(
-            f"{path}: the log no longer tells version {version} ({error.filename} is gone).",
+            f"{path}: the log no longer tells version {version} (the commit of version {number} is gone).",
             "Work on the latest version, or restore the log's files.",
         ) from error
-    for content in files.values():
-        check_action(path, "add", content)
-    return list(files.values())
+    return files
 
 
 def clone_actions(path: str, version: int) -> list[Action]:
     """The adds of a shallow clone: the table's files by absolute URI, spelled as Spark spells them."""
-    root = f"file:{quote(str(store.local(path)))}/"
+    root = f"{store.uri(path)}/"
     return [{"add": {**content, "path": root + content["path"]}} for content in active_files(path, version)]
 
 
-def _of_checkpoint(path: str, version: int) -> list[dict[str, Any]]:
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
+def _apply(files: Files, action: Action) -> None:
+    if "add" in action:
+        name = store.decoded(action["add"]["path"])
+        files.active[name] = action["add"]
+        files.removed.pop(name, None)
+    elif "remove" in action:
+        name = store.decoded(action["remove"]["path"])
+        files.active.pop(name, None)
+        files.removed[name] = action["remove"]
 
-    file = log_folder(path) / f"{version:020}.checkpoint.parquet"
-    adds = pq.read_table(file, columns=["add"])["add"]
-    found = []
-    for content in adds.filter(pc.is_valid(adds)).to_pylist():
-        kept = {k: v for k, v in content.items() if v is not None and not k.endswith("_parsed")}
-        for name in ("partitionValues", "tags"):
-            if isinstance(kept.get(name), list):
-                kept[name] = dict(kept[name])
-        kept.setdefault("partitionValues", {})
-        found.append(kept)
-    return found
+
+def _newest_checkpoint(path: str, version: int) -> tuple[int, list[str]]:
+    """Version and files of the newest whole checkpoint up to `version`; -1 and none where there is none."""
+    found: dict[int, dict[str, int]] = {}
+    for name in store.names(log_folder(path)):
+        if _V2.fullmatch(name):
+            raise UnknownFeature(f"{path} has a v2 checkpoint ({name}).", "Set delta.checkpointPolicy to classic.")
+        match = _CHECKPOINT.fullmatch(name)
+        if match and int(match[1]) <= version:
+            # One file, or one of several, of which a killed writer may have left some only.
+            found.setdefault(int(match[1]), {})[name] = int(match[3] or 1)
+    for number in sorted(found, reverse=True):
+        for count in set(found[number].values()):
+            parts = [name for name, whole in found[number].items() if whole == count]
+            if len(parts) == count:
+                return number, parts
+    return -1, []
+
+
+def _of_checkpoint(path: str, name: str) -> Iterator[Action]:
+    import pyarrow.compute as pc
+
+    file = store.open_parquet(f"{log_folder(path)}/{name}")
+    for kind in ("add", "remove"):
+        if kind not in file.schema_arrow.names:
+            continue
+        column = file.read(columns=[kind])[kind]
+        for content in column.filter(pc.is_valid(column)).to_pylist():
+            kept = {k: v for k, v in content.items() if v is not None and not k.endswith("_parsed")}
+            for maps in ("partitionValues", "tags"):
+                if isinstance(kept.get(maps), list):
+                    kept[maps] = dict(kept[maps])
+            if kind == "add":
+                kept.setdefault("partitionValues", {})
+            yield {kind: kept}

@@ -30,15 +30,14 @@ def append_rows(
     are null. Raises TypeUnknown for a time without a time zone, which would raise the table's protocol.
     """
     import pyarrow as pa
-    from deltalake import CommitProperties, DeltaTable, write_deltalake
+    from deltalake import CommitProperties, write_deltalake
 
     for column in rows.schema:
         if pa.types.is_timestamp(column.type) and column.type.tz is None:
             raise TypeUnknown(f"{path}: column '{column.name}' is a time without a zone.", "Give it in UTC.")
-    where = str(store.local(path))
     if latest_version(path) < 0:
-        _create(where, rows.schema, partition_by, properties or {})
-    table = DeltaTable(where)
+        _create(path, rows.schema, partition_by, properties or {})
+    table = store.delta_table(path)
     known = {f.name for f in table.schema().fields}
     write_deltalake(
         table,
@@ -54,25 +53,20 @@ def read_rows(path: str, equals: Mapping[str, str] | None = None) -> list[dict[s
     """The rows whose columns have these values, as dicts, in no order; none where there is no table."""
     if latest_version(path) < 0:
         return []
-    from deltalake import DeltaTable
-
     filters = [(name, "=", value) for name, value in (equals or {}).items()]
-    found: list[dict[str, Any]] = (
-        DeltaTable(str(store.local(path))).to_pyarrow_table(filters=filters or None).to_pylist()
-    )
+    found: list[dict[str, Any]] = store.delta_table(path).to_pyarrow_table(filters=filters or None).to_pylist()
     return found
 
 
 def scan(path: str, equals: Mapping[str, str | int]) -> pa.RecordBatchReader:
     """The rows whose columns have these values, streamed. Raises DeltaError where there is no table."""
     import pyarrow.compute as pc
-    from deltalake import DeltaTable
 
     condition = None
     for name, value in equals.items():
         test = pc.field(name) == value
         condition = test if condition is None else condition & test
-    dataset = DeltaTable(str(store.local(path))).to_pyarrow_dataset()
+    dataset = store.delta_table(path).to_pyarrow_dataset()
     return dataset.scanner(filter=condition).to_reader()
 
 

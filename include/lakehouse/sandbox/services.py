@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lakehouse.sandbox import ports, postgres
+from lakehouse import aws, connections
+from lakehouse.sandbox import declared, ports, postgres
 from lakehouse.sandbox.credentials import Credentials
 from lakehouse.sandbox.declared import Endpoint
 from lakehouse.sandbox.layout import Layout
@@ -96,7 +97,7 @@ def smtp_service(site: Site) -> Service:
 def moto_service(site: Site) -> Service:
     """Amazon's stand-in. Keeps everything in memory: what was in it is gone after a restart."""
     port = site.ports["moto"]
-    argv = [sys.executable, "-m", "moto.server", "--host", ports.HOST, "--port", str(port)]
+    argv = [sys.executable, "-m", "lakehouse.sandbox.aws_server", "--host", ports.HOST, "--port", str(port)]
     return _python("moto", argv, base_environment(site.layout), port)
 
 
@@ -105,14 +106,17 @@ def spark_service(site: Site) -> Service:
     from lakehouse.spark.server import connect_command
 
     port, token = site.ports["spark"], site.credentials.spark
-    argv, env = connect_command(port, token, site.layout.spark, small_data=True)
+    # What the sandbox's own clients are told, whatever cloud the caller's shell leads to.
+    told = declared.read().environment(endpoints(site))[f"AIRFLOW_CONN_{aws.CONNECTION.upper()}"]
+    access = aws.of(connections.parse(aws.CONNECTION, told))
+    argv, env = connect_command(port, token, site.layout.spark, small_data=True, access=access)
     return Service(
         name="spark",
         argv=argv,
-        env={key: value for key, value in env.items() if not key.startswith(FOREIGN)},
+        env={key: value for key, value in env.items() if not key.startswith(FOREIGN)} | access.environment(),
         port=port,
         ready=lambda since: ports.answers(port),
-        settings=f"{port} {token}",
+        settings=f"{port} {token} {access.endpoint}",
         deadline=240.0,
     )
 

@@ -19,8 +19,18 @@ from lakehouse.config import settings
 from lakehouse.errors import LakehouseError
 from lakehouse.spark.java import java_home
 
-#: What to resolve, pinned. One line a coordinate.
-COORDINATES: tuple[str, ...] = ("io.delta:delta-spark_4.2_2.13:4.4.0",)
+#: What to resolve, pinned. One line a coordinate. The AWS modules are those that S3A uses, in the version of the bundle
+#: that hadoop-aws would bring (686 MB).
+COORDINATES: tuple[str, ...] = (
+    "io.delta:delta-spark_4.2_2.13:4.4.0",
+    "org.apache.hadoop:hadoop-aws:3.5.0",
+    "software.amazon.awssdk:s3:2.35.4",
+    "software.amazon.awssdk:s3-transfer-manager:2.35.4",
+    "software.amazon.awssdk:sts:2.35.4",
+    "software.amazon.awssdk:apache-client:2.35.4",
+    "software.amazon.awssdk:netty-nio-client:2.35.4",
+    "software.amazon.awssdk:url-connection-client:2.35.4",
+)
 
 #: What Spark ships itself, in its own versions. Not downloading these saves 70 MB and a classpath with two of each.
 EXCLUDES: tuple[str, ...] = (
@@ -33,6 +43,7 @@ EXCLUDES: tuple[str, ...] = (
     "com.fasterxml.jackson.core:*",
     "com.fasterxml.jackson.datatype:*",
     "com.google.code.findbugs:jsr305",
+    "software.amazon.awssdk:bundle",
 )
 
 #: Written last into a resolved folder: the names of its jars. A folder without it is not used.
@@ -54,10 +65,11 @@ def spark_home() -> Path:
 
 
 def resolve_jars(coordinates: tuple[str, ...] = COORDINATES, excludes: tuple[str, ...] = EXCLUDES) -> list[Path]:
-    """The jars of `coordinates`, from the cache; the first call resolves them (10 s, network), later ones need none.
+    """The jars of `coordinates`, from the cache; the first call resolves them (network), later ones need none.
 
-    Every caller resolves into a folder of its own and the first to finish gives it its name, so callers in several
-    checkouts do not disturb each other. Raises JarsMissing with the end of Ivy's output.
+    The first call takes half a minute. Every caller resolves into a folder of its own and the first to finish gives
+    it its name, so callers in several checkouts do not disturb each other. Raises JarsMissing with the end of Ivy's
+    output.
     """
     key = sha256(json.dumps([coordinates, excludes]).encode()).hexdigest()[:16]
     folder = settings().spark_jars / key

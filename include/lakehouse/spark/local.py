@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lakehouse import aws
 from lakehouse.spark.server import connect_command
 from lakehouse.spark.session import SparkUnavailable
 
@@ -27,6 +28,7 @@ def served(
     driver_memory: str = "3g",
     small_data: bool = False,
     conf: dict[str, str] | None = None,
+    access: aws.Access | None = None,
     deadline: float = 120.0,
 ) -> Iterator[str]:
     """The endpoint (sc://localhost:port/;token=...) of a server of one's own, whose files live in `work`.
@@ -39,7 +41,7 @@ def served(
         port = probe.getsockname()[1]
     token = secrets.token_urlsafe(24)
     argv, environment = connect_command(
-        port, token, work, master=master, driver_memory=driver_memory, small_data=small_data, conf=conf
+        port, token, work, master=master, driver_memory=driver_memory, small_data=small_data, conf=conf, access=access
     )
     log = work / "server.log"
     with log.open("wb") as out:

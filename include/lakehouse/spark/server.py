@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from lakehouse import aws
 from lakehouse.spark.jars import resolve_jars, spark_environment, spark_home
 
 #: The server's main class; it ships with pyspark.
@@ -73,13 +74,16 @@ def connect_command(
     ui_port: int | None = None,
     small_data: bool = False,
     conf: dict[str, str] | None = None,
+    access: aws.Access | None = None,
 ) -> tuple[list[str], dict[str, str]]:
     """How to start a Connect server on 127.0.0.1:`port`: its argv, and its whole environment.
 
     The server's configuration, logging, scratch and warehouse live under `work`, which is made here. The token
     travels in the environment, never in argv or a file. `ui_port` turns the web UI on, on loopback. `small_data`
-    trades throughput for quick starts. `conf` adds or replaces settings. Raises JavaMissing or JarsMissing.
+    trades throughput for quick starts. `conf` adds or replaces settings. `access` (default: this process's) is how
+    S3 is reached; its secrets travel in the environment too. Raises JavaMissing or JarsMissing.
     """
+    known = access or aws.access()
     folders = {name: work.resolve() / name for name in ("conf", "local", "warehouse", "tmp")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +103,7 @@ def connect_command(
         "spark.local.dir": str(folders["local"]),
         "spark.sql.warehouse.dir": folders["warehouse"].as_uri(),
         "spark.jars": ",".join(jar.as_uri() for jar in resolve_jars()),
+        **s3a_conf(known),
         **(SMALL_DATA_CONF if small_data else {}),
         **(conf or {}),
     }
@@ -110,6 +115,7 @@ def connect_command(
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
     environment = {
         **inherited,
+        **known.environment(),
         **spark_environment(),
         "SPARK_CONF_DIR": str(folders["conf"]),
         "SPARK_LOCAL_IP": "127.0.0.1",
@@ -119,6 +125,15 @@ def connect_command(
     }
     argv = [str(spark_home() / "bin" / "spark-submit"), "--class", MAIN_CLASS, "spark-internal"]
     return argv, environment
+
+
+def s3a_conf(access: aws.Access) -> dict[str, str]:
+    """What Hadoop's S3A needs to know and is no secret: keys it reads from the environment, or asks the machine."""
+    conf = {"fs.s3a.endpoint.region": access.region, "fs.s3a.endpoint": access.endpoint}
+    if access.endpoint:
+        conf["fs.s3a.path.style.access"] = "true"
+        conf["fs.s3a.connection.ssl.enabled"] = str(access.endpoint.startswith("https://")).lower()
+    return {f"spark.hadoop.{name}": value for name, value in conf.items() if value}
 
 
 def _escaped(value: str) -> str:

@@ -1,0 +1,36 @@
+"""Places where a test may kill the process, to see that the next attempt ends right. In production they do nothing.
+
+`reach(name)` kills when LAKEHOUSE_KILL_POINT is that name: the process LAKEHOUSE_KILL_PID, or this one. By SIGKILL, so
+that neither `finally` nor `atexit` runs: what a machine does that loses its power.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+#: Every point there is, in the order they are come by; tests go through all of them.
+POINTS = (
+    "branch.record_written",
+    "branch.log_written",
+    "publish.diffed",
+    "publish.claimed",
+    "publish.checked",
+    "publish.committed",
+    "publish.checkpointed",
+    "drop.decided",
+    "drop.record_removed",
+    "drop.log_removed",
+    "drop.data_removed",
+    "collect.dropped",
+    "collect.file_removed",
+    "collect.emptied",
+    "revert.checked",
+    "revert.committed",
+)
+
+
+def reach(name: str) -> None:
+    """The process has come to the point `name`."""
+    if os.environ.get("LAKEHOUSE_KILL_POINT") == name:
+        os.kill(int(os.environ.get("LAKEHOUSE_KILL_PID") or os.getpid()), signal.SIGKILL)
