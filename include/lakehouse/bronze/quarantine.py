@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 from lakehouse import paths
 from lakehouse.contracts.model import Contract, Source
+from lakehouse.killpoints import reach, register
 from lakehouse.sqltext import literal, quote, timestamp
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.bronze.load import LoadStamp
+
+register("quarantine.written", "quarantine.published", "quarantine.lane")
 
 COLUMNS = (
     ("quarantine_id", "STRING"),
@@ -63,8 +66,9 @@ def set_aside(spark: SparkSession, contract: Contract, source: Source, bad: Data
     ).dropDuplicates(["quarantine_id"])
     held = spark.read.format("delta").load(path).where(f"table = {literal(contract.name)}").select("quarantine_id")
     entries = entries.join(held, on="quarantine_id", how="left_anti")
-    branch = open_branch(path, f"{path}/_branch/{stamp.batch_id}/{contract.name}", spec, "append")
+    branch = open_branch(path, f"{path}/_branch/{stamp.batch_id}/{stamp.attempt}", spec, "append")
     entries.select(*[name for name, _ in COLUMNS]).write.format("delta").mode("append").save(branch.path)
+    reach("quarantine.written")
     fast_forward(
         branch,
         f"quarantine/{contract.name}/{stamp.batch_id}",
@@ -72,6 +76,7 @@ def set_aside(spark: SparkSession, contract: Contract, source: Source, bad: Data
         {"batch_id": stamp.batch_id, "run_id": stamp.run_id},
         rebase_appends=True,
     )
+    reach("quarantine.published")
     drop_branch(branch)
     return _rewrite_lane(contract, stamp)
 
@@ -92,4 +97,5 @@ def _rewrite_lane(contract: Contract, stamp: LoadStamp) -> int:
         (count,) = db.execute("SELECT count(*) FROM lane WHERE load = $load", {"load": stamp.load}).fetchone() or (0,)
     del mine
     draft.replace(lane / "part-00000.json")
+    reach("quarantine.lane")
     return int(count)

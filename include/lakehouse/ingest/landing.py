@@ -16,11 +16,13 @@ from lakehouse.contracts.model import Contract, Source
 from lakehouse.ingest.protect import protect
 from lakehouse.ingest.query import extract_query
 from lakehouse.ingest.readers import READERS
+from lakehouse.killpoints import reach, register
 from lakehouse.ledger.windows import Window, chunks
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+register("extract.slice", "extract.whole")
 
 #: Marks a landing folder whose extract came to its end. Spark skips names that start with an underscore.
 WHOLE = "_WHOLE"
@@ -55,6 +57,7 @@ def land(
             total += rows
             progress(f"{contract.name}: {rows} rows in ({piece.low.isoformat()}, {piece.high.isoformat()}]")
     whole.touch()
+    reach("extract.whole")
     return total
 
 
@@ -104,3 +107,4 @@ def _write(batches: Iterator[pa.RecordBatch], target: Path) -> None:
         if writer is not None:
             writer.close()
     draft.rename(target)
+    reach("extract.slice")

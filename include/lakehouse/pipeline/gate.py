@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from lakehouse import ledger, log, paths
 from lakehouse.clock import now
 from lakehouse.contracts.model import Contract
+from lakehouse.killpoints import reach, register
 from lakehouse.pipeline.batch import Batch
 from lakehouse.pipeline.events import event_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+register("gate.audited", "gate.recorded")
 
 
 def gate(contract: Contract, batch: Batch, candidates: Mapping[str, Batch] | None = None) -> Batch:
@@ -39,7 +42,9 @@ def gate(contract: Contract, batch: Batch, candidates: Mapping[str, Batch] | Non
 
             candidate = spark.read.format("delta").load(branch.path)
             result = check(contract, candidate, frame, batch_id=batch.batch_id, run_id=batch.run.run_id)
+        reach("gate.audited")
         record(result, checked_ts=now())
+        reach("gate.recorded")
         failed = [r.rule for r in result.results if not r.success]
         log.get().info("audited", passed=result.passed, failed_rules=failed, seconds=result.seconds)
         if not result.passed:
