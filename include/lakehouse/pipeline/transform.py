@@ -53,9 +53,10 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
 
     source = source_of(contract)
     with log.bound(batch, "transform"):
+        batch = replace(batch, attempt=new_attempt(contract.name, batch.run))
+        take_over(batch)
         if batch.empty or not batch.counts.get("extracted"):
             return replace(batch, empty=True).with_counts(quarantined=0, inserted=0, duplicates=0)
-        batch = replace(batch, attempt=new_attempt(contract.name, batch.run))
         branch = _branch(contract, batch, "append")
         killpoints.reach("load.branched")
         stamp = LoadStamp(
@@ -110,6 +111,7 @@ def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None
         sql=transform.fingerprint,
     )
     with log.bound(batch, "transform"):
+        take_over(batch, events)
         last = last_published(events)
         if last and base >= 0 and (last.consumed, last.contract, last.sql) == (consumed, batch.contract, batch.sql):
             log.get().info("up to date", version=base)
@@ -144,6 +146,5 @@ def _row_changes(statement: dict[str, Any]) -> dict[str, int]:
 def _branch(contract: Contract, batch: Batch, mode: Literal["append", "clone"]) -> Branch:
     from lakehouse.delta import open_branch
 
-    take_over(batch)
     path = paths.branch(contract.name, batch.batch_id, batch.attempt)
     return open_branch(paths.table(contract.name), path, table_spec(contract), mode)
