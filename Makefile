@@ -10,7 +10,7 @@ STAMP := $(VENV)/.complete
 DEV_STAMP := $(VENV)/.complete-dev
 LOCKS := requirements.txt requirements-dev.txt overrides.txt
 
-.PHONY: help setup setup-dev run down status test test-unit test-spark test-dags test-integration test-e2e lint format lock bench clean
+.PHONY: help setup setup-dev run down status test test-unit test-engine test-spark test-dags test-integration test-e2e lint format lock bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -46,10 +46,13 @@ down: $(STAMP)  ## end every process of the sandbox
 status: $(STAMP)  ## every table at a glance
 	@$(BIN)/lakehouse status
 
-test: test-unit test-dags test-spark test-integration test-e2e  ## all tests, tier by tier
+test: test-unit test-engine test-dags test-spark test-integration test-e2e  ## all tests, tier by tier
 
 test-unit: $(DEV_STAMP)  ## no JVM, no server; seconds
 	@$(BIN)/python -m pytest tests/unit
+
+test-engine: $(DEV_STAMP)  ## branches and commits on disk and S3, among racing and killed processes; no JVM
+	@$(BIN)/python -m pytest tests/engine
 
 test-spark: $(DEV_STAMP)  ## against one real Spark Connect server
 	@$(BIN)/python -m pytest tests/spark

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import config, connections, paths
+from lakehouse import connections, paths
+from lakehouse.config import PROJECT
 from lakehouse.manifest import Manifest, load
-from lakehouse.sandbox import envfile, stack
 from lakehouse.sandbox.demo import DAG, Demo, Summary
 from lakehouse.sandbox.rest import Airflow
 from lakehouse.sandbox.shop.snapshot import snapshot
+from tests.platform import platform_at
 
 HERE = Path(__file__).parent
 
@@ -44,21 +44,26 @@ class Platform:
     versions: dict[int, dict[str, int]] = field(default_factory=dict)
 
 
+def picture(home: Path, day: int) -> dict[str, Path]:
+    """{source table: Parquet file} as the sources stand now, kept as those of `day`."""
+    with (
+        closing(connections.open_source("snowflake_default")) as snowflake,
+        closing(connections.open_source("redshift_default")) as redshift,
+    ):
+        return snapshot(snowflake, redshift, home / "snapshots" / str(day))
+
+
 class RecordingDemo(Demo):
     """The demonstration of `make run`, with a picture taken before and after each day."""
 
-    def __init__(self, url: str, home: Path, platform: Platform) -> None:
+    def __init__(self, url: str, platform: Platform) -> None:
         super().__init__(url, lambda phase, what: None)
-        self.home, self.platform, self.number = home, platform, 0
+        self.platform, self.number = platform, 0
 
     def seed(self, day: int) -> None:
         super().seed(day)
         self.number = day
-        with (
-            closing(connections.open_source("snowflake_default")) as snowflake,
-            closing(connections.open_source("redshift_default")) as redshift,
-        ):
-            self.platform.sources[day] = snapshot(snowflake, redshift, self.home / "snapshots" / str(day))
+        self.platform.sources[day] = picture(self.platform.home, day)
 
     def day(self, airflow: Airflow, low: datetime, high: datetime) -> None:
         super().day(airflow, low, high)
@@ -75,27 +80,14 @@ def versions(manifest: Manifest) -> dict[str, int]:
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     home = tmp_path_factory.mktemp("platform")
-    before = dict(os.environ)
-    os.environ["LAKEHOUSE_HOME"] = str(home)
-    os.environ.pop("LAKEHOUSE_SPARK_REMOTE", None)
-    config.settings.cache_clear()
     dags = home / "dags"
     dags.mkdir()
-    for file in [*(config.PROJECT / "dags").glob("*.py"), HERE / "handwritten.py"]:
+    for file in [*(PROJECT / "dags").glob("*.py"), HERE / "handwritten.py"]:
         shutil.copy(file, dags)
-    try:
-        url = stack.up(True, lambda name, what: None, dags=dags) or ""
-        told = envfile.read(envfile.path(home))
-        os.environ["LAKEHOUSE_SPARK_REMOTE"] = told["LAKEHOUSE_SPARK_REMOTE"]
-        config.settings.cache_clear()
+    with platform_at(home, airflow=True, dags=dags) as url:
         found = Platform(url, home, load(), Summary())
-        found.summary = RecordingDemo(url, home, found).run(3)
+        found.summary = RecordingDemo(url, found).run(3)
         yield found
-    finally:
-        stack.down(lambda name, what: None)
-        os.environ.clear()
-        os.environ.update(before)
-        config.settings.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from lakehouse import config, ledger, paths, watermarks
 from lakehouse.sandbox.demo import Demo, seed
 from lakehouse.sandbox.rest import Airflow
 from tests.e2e import oracle
-from tests.e2e.conftest import DAG, Platform, versions
+from tests.e2e.conftest import DAG, Platform, picture, versions
 
 DAYS = (1, 2, 3)
 
@@ -191,16 +191,7 @@ def test_trigger_without_a_logical_date_then_the_next_day(platform: Platform, ai
     demo = Demo(platform.url, lambda phase, what: None)
     seed(4)
     low = datetime(2025, 10, 4, tzinfo=UTC)
-    from contextlib import closing
-
-    from lakehouse import connections
-    from lakehouse.sandbox.shop.snapshot import snapshot
-
-    with (
-        closing(connections.open_source("snowflake_default")) as snowflake,
-        closing(connections.open_source("redshift_default")) as redshift,
-    ):
-        sources = snapshot(snowflake, redshift, platform.home / "snapshots" / "4")
+    sources = picture(platform.home, 4)
     demo.day(airflow, low, low + timedelta(days=1))
     assert demo.summary.ok
     tables = {t: DeltaTable(paths.table(f"gold.{t}")).to_pyarrow_table() for t in ("fact_sales", "fact_behavior")}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,8 @@ from lakehouse.config import settings
 from lakehouse.manifest import load
 from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.pipeline.run import run_tables
-from lakehouse.sandbox import envfile, stack
+from lakehouse.sandbox import envfile
+from tests.platform import platform_at
 
 HERE = Path(__file__).parent
 
@@ -104,34 +104,26 @@ class Lakehouse:
 @pytest.fixture(scope="session")
 def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("lakehouse")
-    before = dict(os.environ)
-    os.environ["LAKEHOUSE_HOME"] = str(home)
-    os.environ.pop("LAKEHOUSE_SPARK_REMOTE", None)
-    settings.cache_clear()
-    try:
-        stack.up(False, lambda name, what: None)
-        told = envfile.read(envfile.path(home))
-        os.environ["LAKEHOUSE_SPARK_REMOTE"] = told["LAKEHOUSE_SPARK_REMOTE"]
-        settings.cache_clear()
+    with platform_at(home, airflow=False):
         yield home
-    finally:
-        stack.down(lambda name, what: None)
-        os.environ.clear()
-        os.environ.update(before)
+
+
+@contextmanager
+def lake_at(home: Path, stand_ins: Path) -> Iterator[Lakehouse]:
+    """The lake and the folder of tables under `home`, fed by the sources of `stand_ins`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAKEHOUSE_HOME", str(home))
+        patch.setenv("LAKEHOUSE_TABLES", str(home / "tables"))
+        for line, value in envfile.read(envfile.path(stand_ins)).items():
+            if line.startswith("AIRFLOW_CONN_"):
+                patch.setenv(line, value)
         settings.cache_clear()
+        yield Lakehouse(home / "tables")
+    settings.cache_clear()
 
 
 @pytest.fixture
-def lakehouse(stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lakehouse]:
+def lakehouse(stand_ins: Path, tmp_path: Path) -> Iterator[Lakehouse]:
     """An empty lake and an empty folder of tables: LAKEHOUSE_TABLES is all that tables need."""
-    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
-    monkeypatch.setenv("LAKEHOUSE_TABLES", str(tmp_path / "tables"))
-    for line, value in envfile.read(envfile.path(stand_ins)).items():
-        if line.startswith("AIRFLOW_CONN_"):
-            monkeypatch.setenv(line, value)
-    settings.cache_clear()
-    yield Lakehouse(tmp_path / "tables")
-    settings.cache_clear()
-
-
-Runner = Callable[..., list[Batch]]
+    with lake_at(tmp_path, stand_ins) as lake:
+        yield lake

@@ -10,7 +10,7 @@ import pytest
 
 from lakehouse import ledger, paths, watermarks
 from lakehouse.bronze.load import LoadFailed
-from lakehouse.delta import latest_version
+from lakehouse.delta import latest_version, read_rows
 from lakehouse.ledger.state import watermark
 from lakehouse.pipeline import publish as publish_step
 from lakehouse.quality import GateFailed
@@ -148,6 +148,25 @@ def test_too_many_bad_rows_fail_the_load(things: Lakehouse) -> None:
     assert ids(things) == [1, 2, 3]
 
 
+def test_what_turns_bad_between_two_attempts_is_set_aside_too(things: Lakehouse) -> None:
+    """CON-2, CON-5: both attempts are the same load; the second one's rows are neither lost nor the first's counted."""
+    day = "2025-10-01 20:00:00"
+    put(things, (1, day, -1, "a"), (2, day, -2, "b"), (3, day, 3, "c"))
+    with pytest.raises(LoadFailed, match="2 of 3"):
+        things.run("bronze.things", "2025-10-01", "2025-10-02")
+    things.snowflake(f"UPDATE {things.source} SET AMOUNT = -3 * AMOUNT")  # type: ignore[attr-defined]
+    (batch,) = things.run("bronze.things", "2025-10-01", "2025-10-02")
+    assert ids(things) == [1, 2]
+    held = read_rows(paths.ops("quarantine"))
+    assert sorted(row["key"] for row in held) == ['{"id":1}', '{"id":2}', '{"id":3}']
+    assert (batch.load, batch.counts["inserted"], batch.counts["quarantined"], batch.counts["duplicates"]) == (
+        1,
+        2,
+        1,
+        0,
+    )
+
+
 def test_death_between_commit_and_ledger_is_reconciled(things: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """ING-3: the commit is there, ledger and watermark do not say so. The next run puts it right."""
     put(things, (1, "2025-10-01 10:00:00", 1, "a"))
@@ -172,6 +191,8 @@ def test_death_between_commit_and_ledger_is_reconciled(things: Lakehouse, monkey
     windows = [e.windows for e in ledger.read("bronze.things") if e.event == "published"]
     assert windows[0][0].high == datetime(2025, 10, 2, tzinfo=UTC)
     assert windows[1][0].low == datetime(2025, 10, 2, tzinfo=UTC)
+    reconciled = next(e for e in ledger.read("bronze.things") if e.detail)
+    assert (reconciled.event, reconciled.version, reconciled.counts["inserted"]) == ("published", 0, 1)
 
 
 def test_a_backfill_behind_the_mark_moves_nothing_back(things: Lakehouse) -> None:

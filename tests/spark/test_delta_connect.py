@@ -13,7 +13,7 @@ import uuid
 import pytest
 
 from lakehouse.config import settings
-from lakehouse.spark import SparkUnavailable, connect, fence, session_id
+from lakehouse.spark import Fenced, SparkUnavailable, connect, connected, fence, session_id
 
 
 @pytest.fixture
@@ -105,6 +105,39 @@ def test_a_fenced_attempt_is_stopped_and_cannot_go_on(spark):
         zombie.sql("SELECT 1").collect()
     fence(name)
     assert spark.sql("SELECT 1").collect()[0][0] == 1
+
+
+def test_a_fenced_attempt_is_told_by_whom(spark):
+    """The frozen worker wakes after its session was closed: its next statement says what happened."""
+    name = session_id(str(uuid.uuid4()), "1")
+    with pytest.raises(Fenced, match="another attempt of the same run took over"), connected("late", name) as late:
+        fence(name)
+        late.sql("SELECT 1").collect()
+
+
+def test_a_session_that_never_was_is_fenced_by_one_request(spark, monkeypatch):
+    """As after a restart of the server: nothing is opened only to be closed."""
+    from pyspark.sql.connect.client import SparkConnectClient
+
+    asked = []
+    release = SparkConnectClient.release_session
+
+    def counted(client):
+        asked.append(client)
+        release(client)
+
+    monkeypatch.setattr(SparkConnectClient, "release_session", counted)
+    monkeypatch.setattr(SparkConnectClient, "_analyze", lambda *_, **__: pytest.fail("a second request"))
+    fence(session_id(str(uuid.uuid4()), "1"))
+    assert len(asked) == 1
+
+
+def test_a_fence_without_a_server_is_told(endpoint):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        endpoint(f"sc://127.0.0.1:{closed.getsockname()[1]}/;token=s3cret")
+        with pytest.raises(SparkUnavailable, match="sandbox up"):
+            fence(session_id(str(uuid.uuid4()), "1"))
 
 
 def test_a_process_ends_though_it_left_sessions_open(connect_server):

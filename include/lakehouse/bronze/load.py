@@ -14,6 +14,7 @@ from lakehouse.bronze.judge import judged
 from lakehouse.bronze.quarantine import set_aside
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
+from lakehouse.killpoints import reach
 from lakehouse.ledger.windows import Window
 from lakehouse.sqltext import literal, quote, timestamp
 
@@ -33,6 +34,7 @@ class LoadStamp:
 
     batch_id: str
     load: int
+    attempt: str
     run_id: str
     ingest_ts: datetime
     run_date: str
@@ -71,6 +73,7 @@ def load(
         f"CAST({literal(stamp.run_date)} AS DATE) AS _run_date",
         "_row_hash",
     ).write.format("delta").mode("append").save(branch.path)
+    reach("load.appended")
     total, bad = _counted(seen, rows)
     aside = set_aside(spark, contract, source, rows.where("size(_reasons) > 0"), stamp) if bad else 0
     if bad > contract.quarantine_threshold * total:

@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING
 
 from lakehouse import paths
 from lakehouse.contracts.model import Contract, Source
+from lakehouse.errors import LakehouseError
+from lakehouse.killpoints import reach
 from lakehouse.sqltext import literal, quote, timestamp
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.bronze.load import LoadStamp
+    from lakehouse.delta import TableSpec
+
+
+#: How often quarantine is read again when another attempt at the same batch was quicker.
+ATTEMPTS = 3
 
 COLUMNS = (
     ("quarantine_id", "STRING"),
@@ -35,19 +42,71 @@ COLUMNS = (
 )
 
 
+class QuarantineBusy(LakehouseError):
+    """Several processes set rows of one batch aside, and this one was always late."""
+
+
 def set_aside(spark: SparkSession, contract: Contract, source: Source, bad: DataFrame, stamp: LoadStamp) -> int:
     """Write the rows of `bad` that quarantine does not hold yet; how many of its rows are of this load.
 
     In: a judged frame (see `lakehouse.bronze.judge`). A row read again by a lookback or a retry is not set aside
-    twice: what quarantine holds is left out, and the load's number keeps a zombie of the same load from committing.
+    twice: what quarantine holds is left out, and of two attempts that found the same rows missing one commits; the
+    other looks again. Raises QuarantineBusy when that keeps happening.
     """
-    from lakehouse.delta import ColumnSpec, TableSpec, create_table, drop_branch, fast_forward, open_branch
+    from lakehouse.delta import ColumnSpec, TableSpec, create_table, transaction_version
 
     path = paths.ops("quarantine")
     spec = TableSpec(tuple(ColumnSpec(name, kind) for name, kind in COLUMNS), partition_by=("table",))
     create_table(path, spec)
+    entries = _entries(contract, source, bad, stamp)
+    for _ in range(ATTEMPTS):
+        # Asked before quarantine is read: whoever publishes for this batch after that takes this number.
+        number = (transaction_version(path, _application(contract, stamp)) or 0) + 1
+        added = _publish(spark, contract, entries, stamp, spec, number)
+        if added is not None:
+            break
+    else:
+        raise QuarantineBusy(
+            f"{contract.name}: other processes keep setting rows of batch {stamp.batch_id} aside.",
+            "See that one run at a time loads this window, and clear the task.",
+        )
+    count = _rewrite_lane(contract, stamp)
+    if count == added:
+        return count
+    # An earlier attempt at this load has set rows aside too, and the source may have mended some of them since.
+    mine = f"table = {literal(contract.name)} AND batch_id = {literal(stamp.batch_id)} AND load = {int(stamp.load)}"
+    held = spark.read.format("delta").load(path).where(mine)
+    return int(entries.join(held, on="quarantine_id", how="left_semi").count())
+
+
+def _publish(
+    spark: SparkSession, contract: Contract, entries: DataFrame, stamp: LoadStamp, spec: TableSpec, number: int
+) -> int | None:
+    """Publish the entries that quarantine lacks; how many, None where another attempt took `number` meanwhile."""
+    from lakehouse.delta import drop_branch, fast_forward, open_branch
+
+    path = paths.ops("quarantine")
+    held = spark.read.format("delta").load(path).where(f"table = {literal(contract.name)}").select("quarantine_id")
+    branch = open_branch(path, f"{path}/_branch/{stamp.batch_id}/{stamp.attempt}", spec, "append")
+    missing = entries.join(held, on="quarantine_id", how="left_anti").select(*[name for name, _ in COLUMNS])
+    missing.write.format("delta").mode("append").save(branch.path)
+    reach("quarantine.written")
+    told = {"batch_id": stamp.batch_id, "run_id": stamp.run_id}
+    published = fast_forward(branch, _application(contract, stamp), number, told, rebase_appends=True)
+    reach("quarantine.published")
+    drop_branch(branch)
+    return None if published.already else published.rows_added
+
+
+def _application(contract: Contract, stamp: LoadStamp) -> str:
+    """App id of the transactions that set rows of one batch aside; they are numbered from 1."""
+    return f"quarantine/{contract.name}/{stamp.batch_id}"
+
+
+def _entries(contract: Contract, source: Source, bad: DataFrame, stamp: LoadStamp) -> DataFrame:
+    """The rows of `bad` as quarantine holds them, each once."""
     key = ", ".join(map(quote, contract.primary_key))
-    entries = bad.selectExpr(
+    return bad.selectExpr(
         f"sha2(concat({literal(contract.name + chr(10))}, _landed), 256) AS quarantine_id",
         f"{literal(contract.name)} AS table",
         f"{literal(stamp.batch_id)} AS batch_id",
@@ -61,19 +120,6 @@ def set_aside(spark: SparkSession, contract: Contract, source: Source, bad: Data
         f"{literal(contract.fingerprint)} AS contract",
         f"{literal(stamp.trace_id)} AS trace_id",
     ).dropDuplicates(["quarantine_id"])
-    held = spark.read.format("delta").load(path).where(f"table = {literal(contract.name)}").select("quarantine_id")
-    entries = entries.join(held, on="quarantine_id", how="left_anti")
-    branch = open_branch(path, f"{path}/_branch/{stamp.batch_id}/{contract.name}", spec, "append")
-    entries.select(*[name for name, _ in COLUMNS]).write.format("delta").mode("append").save(branch.path)
-    fast_forward(
-        branch,
-        f"quarantine/{contract.name}/{stamp.batch_id}",
-        stamp.load,
-        {"batch_id": stamp.batch_id, "run_id": stamp.run_id},
-        rebase_appends=True,
-    )
-    drop_branch(branch)
-    return _rewrite_lane(contract, stamp)
 
 
 def _rewrite_lane(contract: Contract, stamp: LoadStamp) -> int:
@@ -92,4 +138,5 @@ def _rewrite_lane(contract: Contract, stamp: LoadStamp) -> int:
         (count,) = db.execute("SELECT count(*) FROM lane WHERE load = $load", {"load": stamp.load}).fetchone() or (0,)
     del mine
     draft.replace(lane / "part-00000.json")
+    reach("quarantine.lane")
     return int(count)

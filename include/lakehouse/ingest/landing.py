@@ -16,6 +16,7 @@ from lakehouse.contracts.model import Contract, Source
 from lakehouse.ingest.protect import protect
 from lakehouse.ingest.query import extract_query
 from lakehouse.ingest.readers import READERS
+from lakehouse.killpoints import reach
 from lakehouse.ledger.windows import Window, chunks
 
 if TYPE_CHECKING:
@@ -48,13 +49,15 @@ def land(
     for window in windows:
         for piece in chunks(Window(window.low - source.lookback, window.high), source.chunk):
             target = folder / f"{_stamp(piece.low)}-{_stamp(piece.high)}.parquet"
-            if not target.exists():
+            if not target.exists() and not _nothing(target).exists():
                 batches = READERS[source.kind](connection, query, piece.low, piece.high)
                 _write((_protected(batch, contract, key) for batch in batches), target)
+                reach("extract.slice")
             rows = _rows(target)
             total += rows
             progress(f"{contract.name}: {rows} rows in ({piece.low.isoformat()}, {piece.high.isoformat()}]")
     whole.touch()
+    reach("extract.whole")
     return total
 
 
@@ -62,10 +65,15 @@ def _stamp(moment: datetime) -> str:
     return moment.strftime("%Y%m%dT%H%M%S%f")
 
 
+def _nothing(target: Path) -> Path:
+    """Stands for a slice without rows. Spark skips its name, and could not read a Parquet file without columns."""
+    return target.with_name(f"_{target.stem}.empty")
+
+
 def _rows(path: Path) -> int:
     import pyarrow.parquet as pq
 
-    return int(pq.ParquetFile(path).metadata.num_rows)
+    return 0 if not path.exists() else int(pq.ParquetFile(path).metadata.num_rows)
 
 
 def _protected(batch: pa.RecordBatch, contract: Contract, key: bytes) -> pa.RecordBatch:
@@ -85,7 +93,7 @@ def _write(batches: Iterator[pa.RecordBatch], target: Path) -> None:
     """Stream `batches` to a draft, then rename: a slice is whole or absent.
 
     Batches of one query may differ in type where a column was all null; the first batch's types that are no null
-    type decide, and a slice without rows becomes an empty file.
+    type decide. A slice without rows is only marked as done.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -94,13 +102,16 @@ def _write(batches: Iterator[pa.RecordBatch], target: Path) -> None:
     writer = None
     try:
         for batch in batches:
+            if not batch.num_rows:
+                continue
             if writer is None:
                 fields = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in batch.schema]
                 writer = pq.ParquetWriter(draft, pa.schema(fields), compression="zstd")
             writer.write_table(pa.Table.from_batches([batch]).cast(writer.schema))
-        if writer is None:
-            pq.write_table(pa.table({}), draft)
     finally:
         if writer is not None:
             writer.close()
-    draft.rename(target)
+    if writer is None:
+        _nothing(target).touch()
+    else:
+        draft.rename(target)

@@ -8,6 +8,7 @@ windows (JSON list of [low, high]), consumed (JSON {table: version}), version BI
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -80,11 +81,29 @@ def append(*events: Event) -> None:
 
 
 def read(table: str = "") -> list[Event]:
-    """Events of `table` (or of all tables), oldest first; none where nothing has been loaded yet."""
+    """Events of `table` (or of all tables), oldest first; none where nothing has been loaded yet.
+
+    A load is published once, so it is given once: a publisher that slept between its commit and its event may have
+    said again what another one had put on record for it.
+    """
     from lakehouse.delta import read_rows
 
     rows = read_rows(_location(), {"table": table} if table else {})
-    return sorted((_event(row) for row in rows), key=lambda e: e.event_ts)
+    return once(sorted((_event(row) for row in rows), key=lambda e: e.event_ts))
+
+
+def once(events: Iterable[Event]) -> list[Event]:
+    """`events` without any `published` of a load that was published in an earlier one."""
+    published: set[tuple[str, str, int]] = set()
+    kept = []
+    for event in events:
+        key = (event.table, event.batch_id, event.load)
+        if event.event == "published":
+            if key in published:
+                continue
+            published.add(key)
+        kept.append(event)
+    return kept
 
 
 def _event(row: dict[str, Any]) -> Event:

@@ -82,10 +82,9 @@ class Batch:
         """The batch with `counts` added."""
         return replace(self, counts={**self.counts, **counts})
 
-    @property
-    def session_id(self) -> str:
-        """Id of the Spark session of this attempt, so that a later attempt can interrupt what it left running."""
-        return str(uuid.uuid5(NAMESPACE, f"{self.batch_id}/{self.load}/{self.attempt}"))
+    def follows(self, attempt: str) -> bool:
+        """Whether `attempt` is an earlier one of the same run at the same table."""
+        return attempt != self.attempt and attempt.partition("-")[0] == self.attempt.partition("-")[0]
 
     @property
     def transaction(self) -> str:
@@ -93,9 +92,14 @@ class Batch:
         return f"{self.table}/{self.batch_id}"
 
 
-def new_attempt() -> str:
-    """A name for one attempt: unique, since a zombie may still be writing under the last one."""
-    return uuid.uuid4().hex[:12]
+def new_attempt(table: str, run: Run) -> str:
+    """A name for one attempt of `run` at `table`: unique, since a zombie may still be writing under the last one.
+
+    It begins alike for all attempts of one run at one table, so that the next one knows which it follows: those of
+    other runs may be alive and well (OPS-3).
+    """
+    family = hashlib.sha256(f"{table}|{run.run_id}".encode()).hexdigest()[:8]
+    return f"{family}-{uuid.uuid4().hex[:12]}"
 
 
 def window_batch_id(contract: Contract, windows: tuple[Window, ...], kind: Kind) -> str:

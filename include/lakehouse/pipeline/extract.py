@@ -11,6 +11,7 @@ from lakehouse.clock import now
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.landing import land
+from lakehouse.killpoints import reach
 from lakehouse.ledger.state import next_load
 from lakehouse.pipeline.batch import Batch, Run, new_attempt, window_batch_id
 from lakehouse.pipeline.events import event_of
@@ -45,7 +46,7 @@ def extract(contract: Contract, run: Run, connect: Connect, pii_key: Callable[[]
         table=contract.name,
         batch_id=batch_id,
         load=load,
-        attempt=new_attempt(),
+        attempt=new_attempt(contract.name, run),
         run=run,
         # A retry stamps its rows with the first attempt's time: the same load gives the same rows.
         started_ts=earlier[0].event_ts if earlier else now(),
@@ -59,6 +60,7 @@ def extract(contract: Contract, run: Run, connect: Connect, pii_key: Callable[[]
             return batch.with_counts(extracted=0)
         if not earlier:
             ledger.append(event_of(batch, "started", at=batch.started_ts))
+            reach("extract.started")
         folder = Path(paths.landing(contract.name, batch_id, load))
         connection = connect()
         try:

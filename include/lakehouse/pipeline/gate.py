@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lakehouse import ledger, log, paths
 from lakehouse.clock import now
 from lakehouse.contracts.model import Contract
+from lakehouse.killpoints import reach
 from lakehouse.pipeline.batch import Batch
 from lakehouse.pipeline.events import event_of
 
@@ -39,7 +40,9 @@ def gate(contract: Contract, batch: Batch, candidates: Mapping[str, Batch] | Non
 
             candidate = spark.read.format("delta").load(branch.path)
             result = check(contract, candidate, frame, batch_id=batch.batch_id, run_id=batch.run.run_id)
+        reach("gate.audited")
         record(result, checked_ts=now())
+        reach("gate.recorded")
         failed = [r.rule for r in result.results if not r.success]
         log.get().info("audited", passed=result.passed, failed_rules=failed, seconds=result.seconds)
         if not result.passed:

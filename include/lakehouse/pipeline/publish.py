@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lakehouse import ledger, log, paths
+from lakehouse.killpoints import reach
 from lakehouse.pipeline.batch import Batch
 from lakehouse.pipeline.events import event_of
 
@@ -22,7 +23,7 @@ def publish(batches: Sequence[Batch], redo: Redo) -> list[Batch]:
     `redo(batch, candidates)` works and audits a batch again on the table as it is now; it is called when another
     publish came between. Raises PublishConflict when that keeps happening.
     """
-    from lakehouse.delta import PublishConflict
+    from lakehouse.delta import Branch, PublishConflict, drop_branch
 
     done: dict[str, Batch] = {}
     for batch in batches:
@@ -35,6 +36,7 @@ def publish(batches: Sequence[Batch], redo: Redo) -> list[Batch]:
                     raise
                 with log.bound(batch, "publish"):
                     log.get().warning("conflict", attempt=attempt + 1)
+                    drop_branch(Branch.from_json(batch.branch))
                 batch = redo(batch, {name: replace(b, empty=True) for name, b in done.items()})
     return list(done.values())
 
@@ -43,7 +45,8 @@ def _one(batch: Batch) -> Batch:
     from lakehouse.delta import Branch, drop_branch, fast_forward, latest_version
 
     with log.bound(batch, "publish"):
-        version = latest_version(paths.table(batch.table))
+        version, fresh = latest_version(paths.table(batch.table)), False
+        reach("batch.ready")
         if batch.empty:
             if not batch.windows and not batch.branch:
                 return batch.with_counts(version=version)
@@ -51,13 +54,22 @@ def _one(batch: Batch) -> Batch:
             published = fast_forward(
                 Branch.from_json(batch.branch), batch.transaction, batch.load, _metadata(batch), expected=batch.audited
             )
-            version = published.version
+            reach("batch.committed")
+            version, fresh = published.version, not published.already
             batch = batch.with_counts(files_added=published.files_added, files_removed=published.files_removed)
-        ledger.append(event_of(batch, "published", version=version))
+        if fresh or not _on_record(batch):
+            ledger.append(event_of(batch, "published", version=version))
+        reach("batch.recorded")
         if batch.branch:
             drop_branch(Branch.from_json(batch.branch))
         log.get().info("published", version=version, **batch.counts)
         return batch.with_counts(version=version)
+
+
+def _on_record(batch: Batch) -> bool:
+    """Whether the ledger has this very load as published: its publisher died, or slept, right after saying so."""
+    published = (e for e in ledger.read(batch.table) if e.event == "published")
+    return any((e.batch_id, e.load) == (batch.batch_id, batch.load) for e in published)
 
 
 def _metadata(batch: Batch) -> dict[str, Any]:
@@ -69,6 +81,8 @@ def _metadata(batch: Batch) -> dict[str, Any]:
         "trace_id": batch.run.trace_id,
         "windows": [[w.low.isoformat(), w.high.isoformat()] for w in batch.windows],
         "consumed": batch.consumed,
+        # For the ledger, should this process die before it can say so itself.
+        "counts": batch.counts,
         "contract": batch.contract,
         "sql": batch.sql,
     }

@@ -11,11 +11,13 @@ from lakehouse.bronze.load import LoadStamp, load
 from lakehouse.clock import now
 from lakehouse.contracts.model import Contract
 from lakehouse.errors import LakehouseError
+from lakehouse.killpoints import reach
 from lakehouse.ledger.state import last_published, next_load
 from lakehouse.pipeline.batch import Batch, Run, change_batch_id, new_attempt
 from lakehouse.pipeline.events import event_of
 from lakehouse.pipeline.extract import source_of
 from lakehouse.pipeline.reconcile import reconciled_events
+from lakehouse.pipeline.takeover import take_over
 from lakehouse.transform.apply import OPERATIONAL, apply
 from lakehouse.transform.inputs import register, resolve
 from lakehouse.transform.scd2 import versions_sql
@@ -23,6 +25,7 @@ from lakehouse.transform.sql import parse_transform
 
 if TYPE_CHECKING:
     from lakehouse.delta import Branch, TableSpec
+
 
 BRONZE_OPERATIONAL = (
     ("_ingest_ts", "TIMESTAMP"),
@@ -46,19 +49,27 @@ def table_spec(contract: Contract) -> TableSpec:
 def load_landed(contract: Contract, batch: Batch) -> Batch:
     """Bronze: the landed rows of `batch`, judged, on an append branch."""
     from lakehouse.delta import diff
-    from lakehouse.spark import connected
+    from lakehouse.spark import connected, session_id
 
     source = source_of(contract)
     with log.bound(batch, "transform"):
+        batch = replace(batch, attempt=new_attempt(contract.name, batch.run))
+        take_over(batch)
         if batch.empty or not batch.counts.get("extracted"):
             return replace(batch, empty=True).with_counts(quarantined=0, inserted=0, duplicates=0)
-        batch = replace(batch, attempt=new_attempt())
         branch = _branch(contract, batch, "append")
+        reach("load.branched")
         stamp = LoadStamp(
-            batch.batch_id, batch.load, batch.run.run_id, batch.started_ts, batch.run.run_date, batch.run.trace_id
+            batch.batch_id,
+            batch.load,
+            batch.attempt,
+            batch.run.run_id,
+            batch.started_ts,
+            batch.run.run_date,
+            batch.run.trace_id,
         )
         landing = paths.landing(contract.name, batch.batch_id, batch.load)
-        with connected(f"{contract.name} transform", batch.session_id) as spark:
+        with connected(f"{contract.name} transform", session_id(batch.batch_id, batch.attempt)) as spark:
             counts = load(spark, contract, source, branch, landing, batch.windows, stamp)
         if counts["judged"] != batch.counts["extracted"]:
             raise LakehouseError(
@@ -80,7 +91,7 @@ def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None
     Where neither inputs nor contract nor SQL changed since the last publish, nothing is computed.
     """
     from lakehouse.delta import diff, latest_version
-    from lakehouse.spark import connected
+    from lakehouse.spark import connected, session_id
 
     transform = parse_transform(contract.path.parent)
     inputs = resolve(contract.name, transform.reads, dict(candidates or {}))
@@ -92,7 +103,7 @@ def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None
         table=contract.name,
         batch_id=batch_id,
         load=next_load(events, batch_id),
-        attempt=new_attempt(),
+        attempt=new_attempt(contract.name, run),
         run=run,
         started_ts=now(),
         consumed=consumed,
@@ -100,17 +111,21 @@ def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None
         sql=transform.fingerprint,
     )
     with log.bound(batch, "transform"):
+        take_over(batch, events)
         last = last_published(events)
         if last and base >= 0 and (last.consumed, last.contract, last.sql) == (consumed, batch.contract, batch.sql):
             log.get().info("up to date", version=base)
             return replace(batch, empty=True)
         ledger.append(event_of(batch, "started", at=batch.started_ts))
+        reach("compute.started")
         branch = _branch(contract, batch, "clone")
-        with connected(f"{contract.name} transform", batch.session_id) as spark:
+        reach("compute.branched")
+        with connected(f"{contract.name} transform", session_id(batch.batch_id, batch.attempt)) as spark:
             query = transform.over(register(spark, inputs))
             if contract.scd2:
                 query = versions_sql(contract, contract.scd2, f"({query})")
             apply(spark, contract, branch, query, batch)
+            reach("compute.applied")
         change = diff(branch)
         batch = replace(batch, branch=branch.to_json(), empty=change.is_empty and base >= 0)
         batch = batch.with_counts(**_row_changes(change.statement))

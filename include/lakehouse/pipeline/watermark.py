@@ -6,6 +6,7 @@ from datetime import datetime
 
 from lakehouse import log, watermarks
 from lakehouse.contracts.model import Contract
+from lakehouse.killpoints import reach
 from lakehouse.ledger.state import watermark
 from lakehouse.pipeline.batch import Batch
 from lakehouse.pipeline.extract import source_of
@@ -17,6 +18,8 @@ def advance_watermark(contract: Contract, batch: Batch) -> datetime:
     source = source_of(contract)
     with log.bound(batch, "advance_watermark"):
         implied = watermark(reconciled_events(contract.name), source.initial_value)
+        reach("watermark.due")
         held = watermarks.store().advance(source.watermark_key, implied)
+        reach("watermark.stored")
         log.get().info("watermark", key=source.watermark_key, value=held.isoformat())
         return held

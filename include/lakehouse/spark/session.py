@@ -29,6 +29,9 @@ USER = "lakehouse"
 PORT_TIMEOUT, SPEAK_TIMEOUT = 3.0, 6.0
 
 _REMEDY = "Start it with `lakehouse sandbox up`, or check the endpoint in LAKEHOUSE_SPARK_REMOTE (sc://host:port/)."
+
+#: What the server says to a client whose session another one closed.
+_FENCED = ("SESSION_CLOSED", "OPERATION_CANCELED")
 _NAMESPACE = UUID("5b0d6d0e-2f4b-4c57-9d0a-6c1f2d7f0b51")
 
 #: This process's session and the process that opened it: a forked child must not use its parent's channel.
@@ -42,8 +45,12 @@ class SparkUnavailable(LakehouseError):
     """No Spark Connect server answers at the endpoint, or it refuses us."""
 
 
+class Fenced(LakehouseError):
+    """This attempt's session was closed by a later one: whatever it was doing is over."""
+
+
 def session_id(batch_id: str, attempt: str) -> str:
-    """The session id of one attempt at one batch, the same in every process (a uuid)."""
+    """The session id (a uuid) of one attempt at one batch: every process can name the session of every other."""
     return str(uuid5(_NAMESPACE, f"{batch_id}/{attempt}"))
 
 
@@ -82,12 +89,24 @@ def connect(job: str, session_id: str | None = None) -> SparkSession:
 
 @contextmanager
 def connected(job: str, session_id: str | None = None) -> Iterator[SparkSession]:
-    """A session for the time of a `with`: a server keeps what clients forget. Raises what `connect` raises."""
+    """A session for the time of a `with`: a server keeps what clients forget.
+
+    Raises what `connect` raises, and Fenced where a later attempt closed the session.
+    """
+    from pyspark.errors.exceptions.connect import SparkConnectException
+
     spark = connect(job, session_id)
     try:
         yield spark
+    except SparkConnectException as error:
+        if not any(told in str(error) for told in _FENCED):
+            raise
+        raise Fenced(
+            f"{job}: another attempt of the same run took over and closed this one's Spark session.",
+            "Nothing is to be done here: see how the later attempt ended.",
+        ) from error
     finally:
-        spark.stop()
+        _release(spark)
 
 
 def session(job: str = "lakehouse") -> SparkSession:
@@ -107,31 +126,41 @@ def fence(session_id: str) -> None:
     """End whatever another process runs under `session_id`, and close that session for good.
 
     A killed client does not stop its statement on the server, and a frozen one may wake and send the next: a closed id
-    is refused from then on. Nothing happens where no such session is open. Raises SparkUnavailable.
+    is refused from then on. One request, which is answered at once where no such session is open: it ended, or the
+    server restarted since. Raises SparkUnavailable.
     """
+    url = _url(session_id)
+    _probe(url)
     from pyspark.errors.exceptions.connect import SparkConnectException
+    from pyspark.sql.connect.client import SparkConnectClient
+    from pyspark.sql.connect.client.retries import DefaultPolicy
 
+    client = SparkConnectClient(url)
+    client.set_retry_policies([DefaultPolicy(max_retries=3)])
     try:
-        spark = connect("fence", session_id)
-    except SparkUnavailable as error:
-        if isinstance(error.__cause__, SparkConnectException) and "SESSION_CLOSED" in str(error.__cause__):
-            return
-        raise
-    try:
-        spark.interruptAll()
+        # Releasing a session interrupts its statements, and the server remembers its id as closed.
+        client.release_session()
+    except SparkConnectException as error:
+        raise SparkUnavailable(
+            f"The Spark Connect server at {_shown(url)} closed no session: {error}", _REMEDY
+        ) from error
     finally:
-        spark.stop()
+        client.close()
 
 
 @atexit.register
 def _stop_all() -> None:
     """Release what is still open: left to the garbage collector at exit, closing a channel hangs the process."""
     for spark in [opened for opened, pid in _open.items() if pid == os.getpid() and not opened.is_stopped]:
-        from pyspark.sql.connect.client.retries import DefaultPolicy
+        _release(spark)
 
-        # The server may be gone by now; nobody waits for it at exit.
-        spark.client.set_retry_policies([DefaultPolicy(max_retries=0)])
-        spark.stop()
+
+def _release(spark: SparkSession) -> None:
+    """End a session. The server may be gone by now: nobody waits for it at the end of a step."""
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    spark.client.set_retry_policies([DefaultPolicy(max_retries=0)])
+    spark.stop()
 
 
 def _url(session_id: str | None) -> str:
