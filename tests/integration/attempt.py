@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 
 import psutil
@@ -23,6 +24,11 @@ _CONTEXT.set_forkserver_preload(
 )
 
 
+def warm_up() -> None:
+    """Have the server import everything while others wait for something else."""
+    forkserver.ensure_running()
+
+
 def begin(table: str, start: str, end: str, point: str, *, freeze: bool = False, pid: int = 0) -> BaseProcess:
     """Run `table` for (start, end] as this process would; at `point` it is killed, or the process `pid` in its place.
 
@@ -30,6 +36,13 @@ def begin(table: str, start: str, end: str, point: str, *, freeze: bool = False,
     """
     environ = {**os.environ, "LAKEHOUSE_KILL_POINT": point, "LAKEHOUSE_KILL_PID": str(pid or "")}
     process = _CONTEXT.Process(target=_attempt, args=(environ, table, start, end, freeze))
+    process.start()
+    return process
+
+
+def begin_statement(session: str, sql: str) -> BaseProcess:
+    """Run `sql` under the session of another attempt, as that one would."""
+    process = _CONTEXT.Process(target=_statement, args=(dict(os.environ), session, sql))
     process.start()
     return process
 
@@ -49,10 +62,21 @@ def await_frozen(process: BaseProcess) -> None:
 
 
 def _attempt(environ: Mapping[str, str], table: str, start: str, end: str, freeze: bool) -> None:
-    os.environ.clear()
-    os.environ.update(environ)
-    settings.cache_clear()
+    _become(environ)
     if freeze:
         kill = os.kill
         os.kill = lambda pid, number: kill(pid, signal.SIGSTOP if number == signal.SIGKILL else number)
     Lakehouse(settings().tables).run(table, start, end)
+
+
+def _statement(environ: Mapping[str, str], session: str, sql: str) -> None:
+    from lakehouse.spark import connect
+
+    _become(environ)
+    connect("zombie", session).sql(sql).collect()
+
+
+def _become(environ: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environ)
+    settings.cache_clear()
