@@ -284,7 +284,7 @@ def test_deletion_vectors_are_refused_by_name(lake):
     branch = lake.branch("clone")
     lake.spark.sql(f"ALTER TABLE {table_sql(branch.path)} SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')")
     lake.spark.sql(f"DELETE FROM {table_sql(branch.path)} WHERE id = 5")
-    with pytest.raises(UnknownFeature, match="deletionVectors"):
+    with pytest.raises(UnknownFeature, match="deletion vectors"):
         lake.publish(branch)
     assert latest_version(lake.path) == 0
 
