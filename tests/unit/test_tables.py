@@ -21,6 +21,7 @@ OPERATIONAL = {
     "_batch_id": "STRING",
     "_source_system": "STRING",
     "_run_date": "DATE",
+    "_extra": "STRING",
     "_row_hash": "BIGINT",
 }
 #: Anything that gives another answer tomorrow, on another machine, or on another run.

@@ -1,47 +1,72 @@
 """Judging: every landed row cast to the contract, with the reasons that set it aside, in one pass of Spark SQL.
 
-Columns out: the contract's, `_row_hash` BIGINT, `_reasons` ARRAY<STRING> (empty for a good row), `_landed` STRING
-(the row as landed, JSON; PII already protected).
+Columns out: the contract's, those the table has grown by, `_extra` STRING (JSON, see `bronze.drift`), `_row_hash`
+BIGINT, `_reasons` ARRAY<STRING> (empty for a good row), `_discarded` BOOLEAN, `_landed` STRING (the row as landed,
+JSON; PII already protected).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakehouse.contracts.model import Contract
+from lakehouse.bronze.drift import discard_sql, extra_sql, unknown
+from lakehouse.contracts.model import Contract, Source
+from lakehouse.ingest.feed import FAULT
+from lakehouse.ingest.landing import EXTRA
 from lakehouse.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def judged(landed: DataFrame, contract: Contract) -> DataFrame:
-    """`landed` (columns named as in the contract, any type) with types cast and rules applied (CON-1, CON-2)."""
-    raw = [column.name for column in contract.columns]
-    casts = [f"try_cast({quote(c.name)} AS {c.type}) AS {quote(c.name)}" for c in contract.columns]
+def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[str, str]) -> DataFrame:
+    """`landed` (columns: see `ingest.landing`) with types cast and rules applied (CON-1, CON-2).
+
+    `grown` are columns of the table beyond the contract, {name: type}.
+    """
+    more = unknown(landed)
+    # Name in the table, type, name as landed ("" where the source did not give it).
+    columns = [(c.name, c.type, c.name if c.name in landed.columns else "") for c in contract.columns]
+    columns += [(name, kind, EXTRA + name if name in more else "") for name, kind in grown.items()]
+    casts = [
+        f"try_cast({quote(given)} AS {kind}) AS {quote(name)}" if given else f"CAST(NULL AS {kind}) AS {quote(name)}"
+        for name, kind, given in columns
+    ]
+    types = [(f"{name}_type", _type_fault(given, kind)) for name, kind, given in columns if given]
+    whole = ", ".join(f"{quote(name)} AS {quote(name.removeprefix(EXTRA))}" for name in landed.columns)
+    fault = f"IF({FAULT} IS NULL, array(), array({FAULT}))" if FAULT in landed.columns else "array()"
     typed = landed.selectExpr(
         *casts,
-        f"to_json(struct({', '.join(map(quote, raw))})) AS _landed",
-        f"{_array([(f'{c.name}_type', _type_fault(c.name, c.type)) for c in contract.columns])} AS _type_reasons",
+        f"{extra_sql(landed, source, grown)} AS _extra",
+        f"{discard_sql(landed, source)} AS _discarded",
+        f"to_json(struct({whole})) AS _landed",
+        f"concat(CAST({fault} AS ARRAY<STRING>), {_array(types)}) AS _type_reasons",
     )
     faults = [
         (rule.name, f"NOT coalesce(({rule.predicate}), false)")
         for rule in contract.row_rules
         if rule.disposition == "quarantine"
     ]
+    names = [quote(name) for name, _, _ in columns]
     return typed.selectExpr(
-        *map(quote, raw),
-        f"{row_hash(raw)} AS _row_hash",
+        *names,
+        "_extra",
+        f"{row_hash([c.name for c in contract.columns], [*grown, '_extra'])} AS _row_hash",
         f"concat(_type_reasons, {_array(faults)}) AS _reasons",
+        "_discarded",
         "_landed",
     )
 
 
-def row_hash(columns: list[str]) -> str:
-    """SQL of a row's content hash. Spark's hash skips nulls, so a null mask keeps (null, 1) and (1, null) apart."""
+def row_hash(columns: list[str], more: list[str]) -> str:
+    """SQL of a row's content hash. Spark's hash skips nulls, so a null mask keeps (null, 1) and (1, null) apart.
+
+    `more` are columns beyond the contract: a row without values there has the hash it had before they came.
+    """
     names = [quote(name) for name in columns]
     mask = ", ".join(f"IF({name} IS NULL, '1', '0')" for name in names)
-    return f"xxhash64({', '.join(names)}, concat({mask}))"
+    beyond = [f"IF({quote(n)} IS NULL, NULL, concat({literal(n + '=')}, {quote(n)}))" for n in more]
+    return f"xxhash64({', '.join([*names, f'concat({mask})', *beyond])})"
 
 
 def _type_fault(name: str, spark_type: str) -> str:

@@ -6,8 +6,10 @@ Row identity is (key, cursor, content hash): the same row seen again, in this lo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from lakehouse.bronze.judge import judged
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Observation, SparkSession
 
     from lakehouse.delta import Branch
+
+
+BAD = "size(_reasons) > 0 AND NOT _discarded"
+#: What is counted of the judged rows.
+COUNTS = {"total": "count(*)", "bad": f"count_if({BAD})", "discarded": "count_if(_discarded)"}
 
 
 class LoadFailed(LakehouseError):
@@ -42,31 +49,33 @@ class LoadStamp:
 
 
 def load(
-    spark: SparkSession,
     contract: Contract,
     source: Source,
     branch: Branch,
-    landing: str,
+    frames: Sequence[DataFrame],
+    grown: dict[str, str],
     windows: tuple[Window, ...],
     stamp: LoadStamp,
 ) -> dict[str, int]:
-    """Append the new good rows of `landing` to `branch`; counts: judged, quarantined (new in this load).
+    """Append the new good rows of the landed `frames` to `branch`; counts: judged, quarantined, discarded.
 
-    Raises LoadFailed above the contract's quarantine threshold (CON-2).
+    `grown` are the table's columns beyond the contract. Quarantined are those new in this load. Raises LoadFailed
+    above the contract's quarantine threshold (CON-2).
     """
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
 
-    seen = Observation()
-    rows = judged(spark.read.parquet(landing), contract)
-    counted = rows.observe(seen, F.expr("count(*) AS total"), F.expr("count_if(size(_reasons) > 0) AS bad"))
+    spark, seen = frames[0].sparkSession, Observation()
+    rows = reduce(lambda one, other: one.unionByName(other), [judged(f, contract, source, grown) for f in frames])
+    counted = rows.observe(seen, *[F.expr(f"{sql} AS {name}") for name, sql in COUNTS.items()])
     identity = [*contract.primary_key, source.cursor, "_row_hash"]
-    good = counted.where("size(_reasons) = 0").drop("_reasons", "_landed").dropDuplicates(identity)
-    known = _known(spark, branch, source, windows)
+    good = counted.where("size(_reasons) = 0 AND NOT _discarded").dropDuplicates(identity)
+    known = _known(spark, branch, source, windows, rows)
     if known is not None:
         good = good.join(known.select(*map(quote, identity)), on=identity, how="left_anti")
     good.selectExpr(
-        *[quote(c.name) for c in contract.columns],
+        *[quote(name) for name in [*[c.name for c in contract.columns], *grown]],
+        "_extra",
         f"{timestamp(stamp.ingest_ts)} AS _ingest_ts",
         f"{literal(stamp.batch_id)} AS _batch_id",
         f"{literal(source.connection)} AS _source_system",
@@ -74,8 +83,8 @@ def load(
         "_row_hash",
     ).write.format("delta").mode("append").save(branch.path)
     reach("load.appended")
-    total, bad = _counted(seen, rows)
-    aside = set_aside(spark, contract, source, rows.where("size(_reasons) > 0"), stamp) if bad else 0
+    total, bad, discarded = _counted(seen, rows)
+    aside = set_aside(spark, contract, source, rows.where(BAD), stamp) if bad else 0
     if bad > contract.quarantine_threshold * total:
         raise LoadFailed(
             f"{contract.name}: {bad} of {total} rows broke the contract, above its quarantineThreshold of "
@@ -83,28 +92,38 @@ def load(
             f'See them with `lakehouse query "SELECT reasons, count(*) FROM ops.quarantine WHERE table = '
             f"'{contract.name}' GROUP BY 1\"`; mend the source, or the contract {contract.path}, and clear the task.",
         )
-    return {"judged": total, "quarantined": aside}
+    return {"judged": total, "quarantined": aside, "discarded": discarded}
 
 
-def _counted(seen: Observation, rows: DataFrame) -> tuple[int, int]:
-    """Rows judged and rows at fault, as the append saw them.
+def _counted(seen: Observation, rows: DataFrame) -> tuple[int, ...]:
+    """Rows judged, at fault and discarded, as the append saw them.
 
     Where nothing was left to append, Spark drops the rest of the plan and the observation with it: then they are
     counted by a query of their own.
     """
     metrics = seen.get
     if "total" not in metrics:
-        first = rows.selectExpr("count(*) AS total", "count_if(size(_reasons) > 0) AS bad").first()
-        metrics = first.asDict() if first else {"total": 0, "bad": 0}
-    return int(metrics["total"]), int(metrics["bad"])
+        first = rows.selectExpr(*[f"{sql} AS {name}" for name, sql in COUNTS.items()]).first()
+        metrics = first.asDict() if first else {}
+    return tuple(int(metrics.get(name, 0)) for name in COUNTS)
 
 
-def _known(spark: SparkSession, branch: Branch, source: Source, windows: tuple[Window, ...]) -> DataFrame | None:
+def _known(
+    spark: SparkSession, branch: Branch, source: Source, windows: tuple[Window, ...], rows: DataFrame
+) -> DataFrame | None:
     """Published rows whose cursor could come again: statistics on the cursor leave other files unread (ING-5)."""
     if branch.base_version < 0 or not windows:
         return None
-    low = min(w.low for w in windows) - source.lookback
-    high = max(w.high for w in windows)
     cursor = quote(source.cursor)
     published = spark.read.format("delta").option("versionAsOf", branch.base_version).load(branch.table_path)
+    if source.whole:
+        # A delivery may hold rows of any time.
+        span = rows.selectExpr(*[f"unix_micros(CAST({end}({cursor}) AS TIMESTAMP)) AS {end}" for end in ("min", "max")])
+        first = span.first()
+        if not first or first["min"] is None:
+            return None
+        between = f"timestamp_micros({first['min']}) AND timestamp_micros({first['max']})"
+        return published.where(f"{cursor} BETWEEN {between}")
+    low = min(w.low for w in windows) - source.lookback
+    high = max(w.high for w in windows)
     return published.where(f"{cursor} > {timestamp(low)} AND {cursor} <= {timestamp(high)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,10 @@ from lakehouse.contracts.sql import tables_read
 Severity = Literal["critical", "warning"]
 Disposition = Literal["quarantine", "warn", "fail"]
 Strategy = Literal["append", "merge", "scd2"]
+SchemaPolicy = Literal["keep", "evolve", "freeze", "discard_value", "discard_row"]
+
+#: Kinds of source that hand over whole deliveries.
+WHOLE = ("files",)
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,18 @@ class Source:
     #: Longest window of one extract slice; the first load goes in such chunks.
     chunk: timedelta
     watermark_key: str
-    #: Whether a window without rows is an error (ING-7).
+    #: Whether a load without rows is an error, and one without a delivery (no file, no answer) (ING-7).
     empty_is_error: bool = False
+    missing_is_error: bool = False
+    #: What becomes of columns that the contract does not know (CON-1).
+    schema_policy: SchemaPolicy = "keep"
+    #: What this kind of source needs besides (see `lakehouse.contracts.source`).
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it hands over whole deliveries, each once; otherwise it is asked for windows of its cursor."""
+        return self.kind in WHOLE
 
 
 @dataclass(frozen=True)

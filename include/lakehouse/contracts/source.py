@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
-from lakehouse.contracts.model import Source
+from lakehouse.contracts.model import SchemaPolicy, Source
 from lakehouse.contracts.properties import duration, moment
 
 _REQUIRED = {"connection", "type", "object", "cursor", "initialValue"}
-_OPTIONAL = {"lookback", "chunk", "watermarkKey", "emptyIsError"}
+_OPTIONAL = {"lookback", "chunk", "watermarkKey", "emptyIsError", "missingIsError", "schemaPolicy", "options"}
+#: Kinds of source, and what `options` of each may say: {name: (type, whether it must be there)}.
+KINDS: dict[str, dict[str, tuple[type, bool]]] = {"snowflake": {}, "redshift": {}}
 
 Complain = Callable[[str, str, str], None]
 
@@ -29,6 +31,11 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
         faults += 1
     if value.get("cursor") is not None and value["cursor"] not in columns:
         complain("cursor", f"cursor '{value['cursor']}' is no column of this contract", "Name one of its columns.")
+        faults += 1
+    faults += _kind_faults(value, complain)
+    policy = value.get("schemaPolicy", "keep")
+    if policy not in get_args(SchemaPolicy):
+        complain("schemaPolicy", f"schema policy '{policy}'", f"Use one of: {', '.join(get_args(SchemaPolicy))}.")
         faults += 1
 
     def parsed(key: str, reader: Callable[[object], Any], default: Any) -> Any:
@@ -57,4 +64,33 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
         chunk=chunk,
         watermark_key=value.get("watermarkKey") or f"{value['connection']}_{value['object']}".lower().replace(".", "_"),
         empty_is_error=bool(value.get("emptyIsError", False)),
+        missing_is_error=bool(value.get("missingIsError", False)),
+        schema_policy=policy,
+        options=dict(value.get("options") or {}),
     )
+
+
+def _kind_faults(value: dict[str, Any], complain: Complain) -> int:
+    """Complain of an unknown kind, and of options that do not fit it; how many faults."""
+    kind, options = str(value.get("type")), value.get("options") or {}
+    if kind not in KINDS:
+        complain("type", f"source type '{kind}' is unknown", f"Use one of: {', '.join(KINDS)}.")
+        return 1
+    if not isinstance(options, dict):
+        complain("options", "source.options is no mapping", "Give names and values.")
+        return 1
+    allowed, faults = KINDS[kind], 0
+    for name in options:
+        if name not in allowed:
+            known = ", ".join(allowed) or "none"
+            complain("options", f"source.options.{name} is unknown for type {kind}", f"Known: {known}.")
+        elif not isinstance(options[name], allowed[name][0]):
+            complain("options", f"source.options.{name} is no {allowed[name][0].__name__}", "Mend its value.")
+        else:
+            continue
+        faults += 1
+    for name, (_, required) in allowed.items():
+        if required and name not in options:
+            complain("options", f"source.options.{name} is missing", f"A source of type {kind} needs it.")
+            faults += 1
+    return faults

@@ -1,23 +1,26 @@
 """Landing: one Parquet file per slice of a load, as the source gave it, protected, atomically in place.
 
-An extract that broke off finds the finished slices and goes on after them (resumable first loads). One that was
-whole and is run again, say after the source was mended, starts anew.
+The plan of slices is kept beside them: an extract that broke off goes on after its finished slices (resumable first
+loads). One that was whole and is run again, say after the source was mended, starts anew.
+
+Columns of a landing file: the contract's, by its names, of the source's types; those it does not know, each as
+`extra:<name>`; `_fault` and `_raw` where the feed could not read a row.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lakehouse.contracts.model import Contract, Source
+from lakehouse.contracts.model import Column, Contract
+from lakehouse.ingest.feed import FAULT, RAW, Feed, Slice
 from lakehouse.ingest.protect import protect
-from lakehouse.ingest.query import extract_query
-from lakehouse.ingest.readers import READERS
 from lakehouse.killpoints import reach
-from lakehouse.ledger.windows import Window, chunks
+from lakehouse.ledger.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,44 +28,51 @@ if TYPE_CHECKING:
 
 #: Marks a landing folder whose extract came to its end. Spark skips names that start with an underscore.
 WHOLE = "_WHOLE"
+#: The slices of the load, as JSON.
+PLAN = "_PLAN"
+#: Before the name of a column that the contract does not know.
+EXTRA = "extra:"
 
 
 def land(
     contract: Contract,
-    source: Source,
-    windows: list[Window],
+    feed: Feed,
+    windows: Sequence[Window],
+    deliveries: Sequence[str],
     folder: Path,
-    connection: Any,
     pii_key: Callable[[], bytes],
     progress: Callable[[str], None],
 ) -> int:
-    """Extract `windows`, each with the source's lookback below it, into `folder`; rows landed in this load.
+    """Extract `windows`, or `deliveries`, into `folder`; rows landed in this load.
 
     `progress` hears one line a slice. `pii_key` is asked only when a column needs it.
     """
-    whole = folder / WHOLE
-    if whole.exists():
+    if (folder / WHOLE).exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    query, total = extract_query(contract, source), 0
     key = pii_key() if any(column.protect for column in contract.columns) else b""
-    for window in windows:
-        for piece in chunks(Window(window.low - source.lookback, window.high), source.chunk):
-            target = folder / f"{_stamp(piece.low)}-{_stamp(piece.high)}.parquet"
-            if not target.exists() and not _nothing(target).exists():
-                batches = READERS[source.kind](connection, query, piece.low, piece.high)
-                _write((_protected(batch, contract, key) for batch in batches), target)
-                reach("extract.slice")
-            rows = _rows(target)
-            total += rows
-            progress(f"{contract.name}: {rows} rows in ({piece.low.isoformat()}, {piece.high.isoformat()}]")
-    whole.touch()
+    slices, total = _planned(folder, lambda: feed.plan(windows, deliveries)), 0
+    for number, piece in enumerate(slices, 1):
+        target = folder / f"{piece.name}.parquet"
+        if not target.exists() and not _nothing(target).exists():
+            _write((_shaped(batch, contract, key) for batch in feed.read(piece)), target)
+            reach("extract.slice")
+        rows = _rows(target)
+        total += rows
+        progress(f"{contract.name}: {rows} rows in slice {number} of {len(slices)}, {piece.name}")
+    (folder / WHOLE).touch()
     reach("extract.whole")
     return total
 
 
-def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y%m%dT%H%M%S%f")
+def _planned(folder: Path, plan: Callable[[], list[Slice]]) -> list[Slice]:
+    """The plan in `folder`, made when there is none: then slices of one load do not overlap."""
+    kept = folder / PLAN
+    if not kept.exists():
+        draft = kept.with_suffix(".draft")
+        draft.write_text(json.dumps([asdict(piece) for piece in plan()]))
+        draft.rename(kept)
+    return [Slice(**piece) for piece in json.loads(kept.read_text())]
 
 
 def _nothing(target: Path) -> Path:
@@ -76,17 +86,28 @@ def _rows(path: Path) -> int:
     return 0 if not path.exists() else int(pq.ParquetFile(path).metadata.num_rows)
 
 
-def _protected(batch: pa.RecordBatch, contract: Contract, key: bytes) -> pa.RecordBatch:
-    """The batch with contract names, PII replaced, and naive timestamps marked as the UTC they are."""
+def _shaped(batch: pa.RecordBatch, contract: Contract, key: bytes) -> pa.RecordBatch:
+    """The batch under contract names, PII replaced, and naive timestamps marked as the UTC they are."""
     import pyarrow as pa
 
-    columns = []
-    for column in contract.columns:
-        values = batch.column(column.name)
-        if pa.types.is_timestamp(values.type):
+    known = _known(batch.schema.names, contract)
+    columns, names = [], []
+    for name, values in zip(batch.schema.names, batch.columns, strict=True):
+        column = known.get(name)
+        if pa.types.is_timestamp(values.type) and values.type.tz is None:
             values = values.cast(pa.timestamp("us", tz="UTC"))
-        columns.append(protect(values, column, key) if column.protect else values)
-    return pa.RecordBatch.from_arrays(columns, names=[column.name for column in contract.columns])
+        if column and column.protect:
+            values = protect(values, column, key)
+        columns.append(values)
+        names.append(column.name if column else name if name in (FAULT, RAW) else EXTRA + name)
+    return pa.RecordBatch.from_arrays(columns, names=names)
+
+
+def _known(names: Sequence[str], contract: Contract) -> dict[str, Column]:
+    """{name in the source: column}: by the very name, else by it in another case. No column twice."""
+    exact = {column.source_name: column for column in contract.columns if column.source_name in names}
+    folded = {c.source_name.lower(): c for c in contract.columns if c.source_name not in exact}
+    return exact | {name: folded.pop(name.lower()) for name in names if name not in exact and name.lower() in folded}
 
 
 def _write(batches: Iterator[pa.RecordBatch], target: Path) -> None:

@@ -1,8 +1,8 @@
 """Events of the ledger: what they are, appending one, reading a table's.
 
 ops.ledger, partitioned by table: event_ts TIMESTAMP, event, table, batch_id, load BIGINT, attempt, run_id, kind,
-windows (JSON list of [low, high]), consumed (JSON {table: version}), version BIGINT, counts (JSON), contract, sql
-(fingerprints), trace_id, detail. All text unless said.
+windows (JSON list of [low, high]), deliveries (JSON list: what a source handed over whole), consumed (JSON {table:
+version}), version BIGINT, counts (JSON), contract, sql (fingerprints), trace_id, detail. All text unless said.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Event:
     #: scheduled, manual, backfill.
     kind: str
     windows: tuple[Window, ...] = ()
+    deliveries: tuple[str, ...] = ()
     consumed: dict[str, int] = field(default_factory=dict)
     #: Version of the table after a publish; of an empty load, the version it left as it was.
     version: int = -1
@@ -55,7 +56,7 @@ def _location() -> str:
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    text = ["event", "table", "batch_id", "attempt", "run_id", "kind", "windows", "consumed", "counts"]
+    text = ["event", "table", "batch_id", "attempt", "run_id", "kind", "windows", "deliveries", "consumed", "counts"]
     text += ["contract", "sql", "trace_id", "detail"]
     fields = [pa.field("event_ts", pa.timestamp("us", tz="UTC"))]
     fields += [pa.field(name, pa.string()) for name in text]
@@ -72,6 +73,7 @@ def append(*events: Event) -> None:
         {
             **{name: getattr(e, name) for name in _schema().names},
             "windows": json.dumps([[w.low.isoformat(), w.high.isoformat()] for w in e.windows]),
+            "deliveries": json.dumps(e.deliveries),
             "consumed": json.dumps(e.consumed, sort_keys=True),
             "counts": json.dumps(e.counts, sort_keys=True),
         }
@@ -110,6 +112,5 @@ def _event(row: dict[str, Any]) -> Event:
     windows = tuple(
         Window(datetime.fromisoformat(low), datetime.fromisoformat(high)) for low, high in json.loads(row["windows"])
     )
-    return Event(
-        **{**row, "windows": windows, "consumed": json.loads(row["consumed"]), "counts": json.loads(row["counts"])}
-    )
+    read = {name: json.loads(row[name]) for name in ("consumed", "counts")}
+    return Event(**{**row, **read, "windows": windows, "deliveries": tuple(json.loads(row["deliveries"]))})

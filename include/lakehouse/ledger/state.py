@@ -19,6 +19,11 @@ def watermark(events: Sequence[Event], initial: datetime) -> datetime:
     return covered_prefix(initial, covered(events))
 
 
+def delivered(events: Sequence[Event]) -> set[str]:
+    """Names of the deliveries that were loaded."""
+    return {name for event in events if event.event == "published" for name in event.deliveries}
+
+
 def last_published(events: Sequence[Event]) -> Event | None:
     """The newest publish, an empty one included."""
     published = [event for event in events if event.event == "published"]

@@ -51,6 +51,8 @@ class Batch:
     run: Run
     started_ts: datetime
     windows: tuple[Window, ...] = ()
+    #: What the source hands over whole and this load takes: files, by key and ETag.
+    deliveries: tuple[str, ...] = ()
     #: Version of each input the transform read.
     consumed: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -76,7 +78,8 @@ class Batch:
         run["start"] = datetime.fromisoformat(run["start"]) if run["start"] else None
         windows = tuple(Window(datetime.fromisoformat(a), datetime.fromisoformat(b)) for a, b in value["windows"])
         started = datetime.fromisoformat(value["started_ts"])
-        return cls(**{**value, "run": Run(**run), "windows": windows, "started_ts": started})
+        lists = {"windows": windows, "deliveries": tuple(value["deliveries"])}
+        return cls(**{**value, **lists, "run": Run(**run), "started_ts": started})
 
     def with_counts(self, **counts: int) -> Batch:
         """The batch with `counts` added."""

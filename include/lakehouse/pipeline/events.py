@@ -21,6 +21,7 @@ def event_of(batch: Batch, name: Name, at: datetime | None = None, **more: Any) 
         run_id=batch.run.run_id,
         kind=batch.run.kind,
         windows=batch.windows,
+        deliveries=batch.deliveries,
         consumed=batch.consumed,
         counts=batch.counts,
         contract=batch.contract,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,24 @@ from lakehouse import ledger, log, paths
 from lakehouse.clock import now
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
+from lakehouse.ingest.feed import open_feed
 from lakehouse.ingest.landing import land
 from lakehouse.killpoints import reach
 from lakehouse.ledger.state import next_load
 from lakehouse.pipeline.batch import Batch, Run, new_attempt, window_batch_id
 from lakehouse.pipeline.events import event_of
-from lakehouse.pipeline.plan import due_windows
+from lakehouse.pipeline.plan import due_deliveries, due_windows
 from lakehouse.pipeline.reconcile import reconciled_events
 
 Connect = Callable[[], Any]
 
 
 class EmptyDelivery(LakehouseError):
-    """A source that must deliver gave no row (ING-7)."""
+    """A source that must give rows gave none (ING-7)."""
+
+
+class MissingDelivery(LakehouseError):
+    """A source that must deliver did not (ING-7)."""
 
 
 def source_of(contract: Contract) -> Source:
@@ -35,7 +41,10 @@ def source_of(contract: Contract) -> Source:
 
 
 def extract(contract: Contract, run: Run, connect: Connect, pii_key: Callable[[], bytes]) -> Batch:
-    """Land the rows `run` is due for. `connect` opens the source's client connection, and is called once."""
+    """Land the rows `run` is due for. `connect` opens the source's client connection, and is called once.
+
+    Raises EmptyDelivery where the contract calls that an error.
+    """
     source = source_of(contract)
     events = reconciled_events(contract.name)
     windows = due_windows(source, run, events)
@@ -58,19 +67,32 @@ def extract(contract: Contract, run: Run, connect: Connect, pii_key: Callable[[]
         if not windows:
             log.get().info("nothing due", end=run.end.isoformat())
             return batch.with_counts(extracted=0)
-        if not earlier:
-            ledger.append(event_of(batch, "started", at=batch.started_ts))
-            reach("extract.started")
-        folder = Path(paths.landing(contract.name, batch_id, load))
         connection = connect()
         try:
-            rows = land(contract, source, list(windows), folder, connection, pii_key, log.get().info)
+            feed = open_feed(contract, source, connection)
+            taken = earlier[0].deliveries if earlier else due_deliveries(feed.deliveries(), events, batch_id)
+            batch = replace(batch, deliveries=taken)
+            if not earlier:
+                ledger.append(event_of(batch, "started", at=batch.started_ts))
+                reach("extract.started")
+            folder = Path(paths.landing(contract.name, batch_id, load))
+            rows = land(contract, feed, windows, taken, folder, pii_key, log.get().info)
         finally:
             connection.close()
-        if not rows and source.empty_is_error:
-            raise EmptyDelivery(
-                f"{contract.name}: {source.object} gave no row for {windows[0].low} .. {windows[-1].high}.",
-                "Check the source's own load; set source.emptyIsError to false if an empty window is normal.",
-            )
-        log.get().info("extracted", rows=rows)
+        _check_delivery(contract, source, batch, rows)
+        log.get().info("extracted", rows=rows, deliveries=len(taken))
         return batch.with_counts(extracted=rows)
+
+
+def _check_delivery(contract: Contract, source: Source, batch: Batch, rows: int) -> None:
+    span = f"{batch.windows[0].low.isoformat()} .. {batch.windows[-1].high.isoformat()}"
+    if source.missing_is_error and source.whole and not batch.deliveries:
+        raise MissingDelivery(
+            f"{contract.name}: {source.object} holds nothing new for {span}.",
+            "Ask whoever delivers; set source.missingIsError to false if days without a delivery are normal.",
+        )
+    if source.empty_is_error and not rows:
+        raise EmptyDelivery(
+            f"{contract.name}: {source.object} gave no row for {span}.",
+            "Check the source's own load; set source.emptyIsError to false if an empty window is normal.",
+        )

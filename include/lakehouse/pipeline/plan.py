@@ -1,4 +1,4 @@
-"""Which windows a run of a bronze table loads (ING-1)."""
+"""Which windows and deliveries a run of a bronze table loads (ING-1)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lakehouse.contracts.model import Source
 from lakehouse.ledger.events import Event
-from lakehouse.ledger.state import covered
+from lakehouse.ledger.state import covered, delivered
 from lakehouse.ledger.windows import Window, subtract
 from lakehouse.pipeline.batch import Run
 
@@ -28,3 +28,11 @@ def due_windows(source: Source, run: Run, events: Sequence[Event]) -> tuple[Wind
     if run.end <= source.initial_value:
         return own
     return tuple(subtract(Window(source.initial_value, run.end), covered(events))) or own
+
+
+def due_deliveries(there: Sequence[str], events: Sequence[Event], batch_id: str) -> tuple[str, ...]:
+    """What a new load of `batch_id` takes of the deliveries that are there: each that was never loaded, and what this
+    very batch loaded before (a cleared run loads its own again)."""
+    done = delivered(events)
+    own = delivered([event for event in events if event.batch_id == batch_id])
+    return tuple(name for name in there if name not in done or name in own)

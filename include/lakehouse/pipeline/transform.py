@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse import ledger, log, paths
+from lakehouse.bronze.drift import evolved, landed
 from lakehouse.bronze.load import LoadStamp, load
 from lakehouse.clock import now
 from lakehouse.contracts.model import Contract
@@ -32,23 +33,24 @@ BRONZE_OPERATIONAL = (
     ("_batch_id", "STRING"),
     ("_source_system", "STRING"),
     ("_run_date", "DATE"),
+    ("_extra", "STRING"),
     ("_row_hash", "BIGINT"),
 )
 
 
-def table_spec(contract: Contract) -> TableSpec:
-    """The Delta table a contract asks for, operational columns included."""
+def table_spec(contract: Contract, grown: Mapping[str, str] | None = None) -> TableSpec:
+    """The Delta table a contract asks for, operational columns included; `grown` are columns it has beyond."""
     from lakehouse.delta import ColumnSpec, TableSpec
 
     columns = [ColumnSpec(c.name, c.type, comment=c.description) for c in contract.columns]
     operational = BRONZE_OPERATIONAL if contract.source else OPERATIONAL
-    columns += [ColumnSpec(name, kind) for name, kind in operational]
+    columns += [ColumnSpec(name, kind) for name, kind in (*operational, *(grown or {}).items())]
     return TableSpec(tuple(columns), partition_by=contract.partition_by)
 
 
 def load_landed(contract: Contract, batch: Batch) -> Batch:
     """Bronze: the landed rows of `batch`, judged, on an append branch."""
-    from lakehouse.delta import diff
+    from lakehouse.delta import diff, schema_columns
     from lakehouse.spark import connected, session_id
 
     source = source_of(contract)
@@ -56,32 +58,35 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
         batch = replace(batch, attempt=new_attempt(contract.name, batch.run))
         take_over(batch)
         if batch.empty or not batch.counts.get("extracted"):
-            return replace(batch, empty=True).with_counts(quarantined=0, inserted=0, duplicates=0)
-        branch = _branch(contract, batch, "append")
-        reach("load.branched")
-        stamp = LoadStamp(
-            batch.batch_id,
-            batch.load,
-            batch.attempt,
-            batch.run.run_id,
-            batch.started_ts,
-            batch.run.run_date,
-            batch.run.trace_id,
-        )
+            return replace(batch, empty=True).with_counts(quarantined=0, discarded=0, inserted=0, duplicates=0)
         landing = paths.landing(contract.name, batch.batch_id, batch.load)
         with connected(f"{contract.name} transform", session_id(batch.batch_id, batch.attempt)) as spark:
-            counts = load(spark, contract, source, branch, landing, batch.windows, stamp)
+            frames = landed(spark, landing)
+            there = {column.name: column.type for column in schema_columns(paths.table(contract.name))}
+            grown = evolved(contract, source, frames, there)
+            branch = _branch(contract, batch, "append", grown)
+            reach("load.branched")
+            counts = load(contract, source, branch, frames, grown, batch.windows, _stamp(batch))
         if counts["judged"] != batch.counts["extracted"]:
             raise LakehouseError(
                 f"{contract.name}: {batch.counts['extracted']} rows were extracted and {counts['judged']} judged.",
                 f"Clear the extract task: the landing files in {landing} changed under the load.",
             )
         inserted = diff(branch).rows_added
-        aside = counts["quarantined"]
         batch = replace(batch, branch=branch.to_json(), empty=inserted == 0)
-        batch = batch.with_counts(quarantined=aside, inserted=inserted, duplicates=counts["judged"] - aside - inserted)
+        gone = {name: counts[name] for name in ("quarantined", "discarded")}
+        batch = batch.with_counts(
+            inserted=inserted, duplicates=counts["judged"] - inserted - sum(gone.values()), **gone
+        )
         log.get().info("branched", branch=branch.path, **batch.counts)
         return batch
+
+
+def _stamp(batch: Batch) -> LoadStamp:
+    run = batch.run
+    return LoadStamp(
+        batch.batch_id, batch.load, batch.attempt, run.run_id, batch.started_ts, run.run_date, run.trace_id
+    )
 
 
 def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None = None) -> Batch:
@@ -143,8 +148,10 @@ def _row_changes(statement: dict[str, Any]) -> dict[str, int]:
     )
 
 
-def _branch(contract: Contract, batch: Batch, mode: Literal["append", "clone"]) -> Branch:
+def _branch(
+    contract: Contract, batch: Batch, mode: Literal["append", "clone"], grown: Mapping[str, str] | None = None
+) -> Branch:
     from lakehouse.delta import open_branch
 
     path = paths.branch(contract.name, batch.batch_id, batch.attempt)
-    return open_branch(paths.table(contract.name), path, table_spec(contract), mode)
+    return open_branch(paths.table(contract.name), path, table_spec(contract, grown), mode)
