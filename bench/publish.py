@@ -30,7 +30,7 @@ CONTRACT = Path(__file__).parent / "tables" / "silver" / "lines"
 
 def rows(start: int, count: int) -> str:
     """SELECT of `count` rows with keys from `start`: an order line's width, the same at every run."""
-    return f"""SELECT id AS line_id, pmod(hash(id), 100000) AS customer_id,
+    return f"""SELECT id AS line_id, CAST(pmod(hash(id), 100000) AS BIGINT) AS customer_id,
       date_add(DATE'2025-01-01', CAST(pmod(hash(id, 1), 365) AS INT)) AS order_date,
       CAST(1 + pmod(hash(id, 2), 100) AS INT) AS quantity,
       CAST(pmod(hash(id, 3), 100000) / 100 AS DECIMAL(18, 2)) AS price,
