@@ -1,0 +1,174 @@
+"""Affected keys: whatever changes in the inputs, every row of the output that differs is one that was foretold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import duckdb
+import hypothesis.strategies as st
+import pytest
+import sqlglot
+from hypothesis import given, settings
+
+from lakehouse.config import PROJECT
+from lakehouse.contracts import load_contract
+from lakehouse.pipeline.transform import table_spec
+from lakehouse.transform.affected import handles
+from lakehouse.transform.sql import parse_query, parse_transform
+
+ROOT = PROJECT / "include" / "tables"
+SHOP = {
+    f"{folder.parent.name}.{folder.name}": {c.name: c.type for c in table_spec(load_contract(folder)).columns}
+    for folder in sorted(ROOT.glob("*/*"))
+}
+TRANSFORMS = {
+    f"{p.parent.parent.name}.{p.parent.name}": p.read_text()
+    for p in sorted(ROOT.glob("*/*/transform.sql"))
+    if "SEQUENCE(" not in p.read_text()
+}
+MADE = {"silver.a": {"k": "INT", "x": "INT", "s": "STRING"}, "silver.b": {"k": "INT", "y": "INT", "s": "STRING"}}
+#: Queries over a and b that map, and the output columns by which each place does.
+MAPPED = {
+    "SELECT k, x FROM silver.a WHERE x > 1": [("silver.a", {"k", "x"})],
+    "SELECT DISTINCT s FROM silver.a": [("silver.a", {"s"})],
+    "SELECT k AS key, sum(x) AS n FROM silver.a GROUP BY k HAVING sum(x) > 1": [("silver.a", {"key"})],
+    "SELECT a.k, b.y FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k = b.k": [
+        ("silver.a", {"k"}),
+        ("silver.b", {"k"}),
+    ],
+    "SELECT a.k, b.s FROM silver.a AS a JOIN silver.b AS b ON a.x = b.y": [("silver.a", {"k"}), ("silver.b", {"s"})],
+    "SELECT k FROM silver.a UNION ALL SELECT y FROM silver.b": [("silver.a", {"k"}), ("silver.b", {"k"})],
+    "SELECT k FROM silver.a EXCEPT SELECT k FROM silver.b": [("silver.a", {"k"}), ("silver.b", {"k"})],
+    "WITH c AS (SELECT k, max(x) AS x FROM silver.a GROUP BY k) "
+    "SELECT one.k, two.x FROM c AS one LEFT JOIN c AS two ON one.k = two.k": [
+        ("silver.a", {"k"}),
+        ("silver.a", {"k"}),
+    ],
+    "SELECT k, x, row_number() OVER (PARTITION BY k, s ORDER BY x) AS n FROM silver.a": [("silver.a", {"k"})],
+    "SELECT coalesce(a.k, b.k) AS k, a.x, b.y FROM silver.a AS a FULL OUTER JOIN silver.b AS b ON a.k = b.k": [
+        ("silver.a", {"k"}),
+        ("silver.b", {"k"}),
+    ],
+    "SELECT a.k, b.y, c.x FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k = b.k "
+    "LEFT JOIN silver.a AS c ON b.y = c.x": [("silver.a", {"k"}), ("silver.b", {"k"}), ("silver.a", {"y"})],
+}
+UNMAPPED = [
+    "SELECT count(*) AS n FROM silver.a",
+    "SELECT k, row_number() OVER (ORDER BY x) AS n FROM silver.a",
+    "SELECT k + 1 AS k FROM silver.a",
+    "SELECT k FROM silver.a ORDER BY k LIMIT 3",
+    "SELECT k FROM silver.a WHERE k IN (SELECT k FROM silver.b)",
+    "SELECT k, (SELECT max(y) FROM silver.b) AS y FROM silver.a",
+    "SELECT a.k FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k < b.k",
+    "SELECT a.k, b.y FROM silver.a AS a CROSS JOIN (SELECT max(y) AS y FROM silver.b) AS b",
+    "SELECT b.k FROM silver.a AS a RIGHT JOIN silver.b AS b ON a.k = b.k",
+    "SELECT a.k FROM silver.a AS a LEFT SEMI JOIN silver.b AS b ON a.k = b.k",
+    "SELECT b.y FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k = b.k",
+    "SELECT k, sum(x) AS x FROM silver.a GROUP BY ROLLUP (k)",
+]
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "BIGINT": st.integers(0, 2),
+    "INT": st.integers(0, 2),
+    "STRING": st.sampled_from(["cancelled", "purchase", "x"]),
+    "BOOLEAN": st.booleans(),
+    "TIMESTAMP": st.sampled_from([datetime(2025, 1, day) for day in (1, 2, 3)]),
+    "DATE": st.sampled_from([date(2025, 1, day) for day in (1, 2)]),
+    "DOUBLE": st.sampled_from([0.5, 1.0]),
+}
+Row = tuple[Any, ...]
+
+
+def value(kind: str) -> st.SearchStrategy[Any]:
+    known = VALUES.get(kind.upper(), st.sampled_from([Decimal("1.00"), Decimal("2.00")]))
+    return known if kind == "BOOLEAN" else st.one_of(known, known, known, st.none())
+
+
+def rows(columns: dict[str, str]) -> st.SearchStrategy[list[Row]]:
+    return st.lists(st.tuples(*map(value, columns.values())), max_size=4)
+
+
+@lru_cache
+def lake(names: tuple[str, ...], made: bool) -> duckdb.DuckDBPyConnection:
+    """Empty tables, kept over the examples of a test."""
+    db = duckdb.connect(config={"threads": 1})
+    for name in names:
+        db.execute(f"CREATE SCHEMA IF NOT EXISTS {name.partition('.')[0]}")
+        kinds = ", ".join(f"{c} {k.replace('STRING', 'VARCHAR')}" for c, k in (MADE if made else SHOP)[name].items())
+        db.execute(f"CREATE TABLE {name} ({kinds})")
+    return db
+
+
+def output(sql: str, tables: dict[str, list[Row]], made: bool) -> Counter[Row]:
+    db = lake(tuple(tables), made)
+    for name, held in tables.items():
+        db.execute(f"DELETE FROM {name}")
+        if held:
+            marks = f"({', '.join('?' * len(held[0]))})"
+            db.execute(
+                f"INSERT INTO {name} VALUES {', '.join([marks] * len(held))}", [item for row in held for item in row]
+            )
+    return Counter(db.execute(sqlglot.transpile(sql, read="spark", write="duckdb")[0]).fetchall())
+
+
+def check(sql: str, made: bool, data: st.DataObject) -> None:
+    """Draw inputs and a change of them; every row that differs must be reached by a handle."""
+    query, schema = parse_query(sql), MADE if made else SHOP
+    used = {name: schema[name] for name in query.reads}
+    found = handles(query.tree, used)
+    assert found is not None
+    before = {name: data.draw(rows(columns), label=f"before {name}") for name, columns in used.items()}
+    after, changed = {}, {}
+    for name, columns in used.items():
+        gone = data.draw(st.sets(st.integers(0, 3), max_size=2), label=f"gone of {name}")
+        new = data.draw(rows(columns).map(lambda some: some[:2]), label=f"new in {name}")
+        kept = [row for i, row in enumerate(before[name]) if i not in gone]
+        after[name] = [*kept, *new]
+        changed[name] = [row for i, row in enumerate(before[name]) if i in gone] + new
+    old, now = output(sql, before, made), output(sql, after, made)
+    differing = [row for row in old.keys() | now.keys() if old[row] != now[row]]
+    names = list(query.columns)
+    for row in differing:
+        reached = [
+            handle
+            for handle in found
+            for change in changed[handle.table]
+            if all(row[names.index(o)] == change[list(used[handle.table]).index(i)] for i, o in handle.pairs)
+        ]
+        assert reached, (row, changed)
+
+
+@pytest.mark.parametrize("name", sorted(TRANSFORMS))
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_every_difference_of_the_shops_tables_is_foretold(name: str, data: st.DataObject) -> None:
+    check(TRANSFORMS[name], False, data)
+
+
+@pytest.mark.parametrize("sql", sorted(MAPPED))
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_every_difference_of_made_up_queries_is_foretold(sql: str, data: st.DataObject) -> None:
+    check(sql, True, data)
+
+
+@pytest.mark.parametrize("sql", sorted(MAPPED))
+def test_columns_of_handles(sql: str) -> None:
+    found = handles(parse_query(sql).tree, MADE)
+    assert found is not None
+    seen = [(handle.table, {output for _, output in handle.pairs}) for handle in found]
+    assert [table for table, _ in seen] == [table for table, _ in MAPPED[sql]]
+    assert all(wanted <= outputs for (_, outputs), (_, wanted) in zip(seen, MAPPED[sql], strict=True))
+
+
+@pytest.mark.parametrize("sql", UNMAPPED)
+def test_what_cannot_be_mapped_is_said(sql: str) -> None:
+    assert handles(parse_query(sql).tree, MADE) is None
+
+
+def test_a_constant_query_has_no_handle() -> None:
+    assert handles(parse_transform(ROOT / "gold" / "dim_date").tree, {}) == []
