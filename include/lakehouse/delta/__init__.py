@@ -9,6 +9,7 @@ from lakehouse.delta.describe import TableStats, schema_columns, table_stats
 from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
+from lakehouse.delta.feed import changed_since, feed_problem
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version
 from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, create_table, fast_forward
 from lakehouse.delta.record import Branch, BranchRefused
@@ -38,12 +39,14 @@ __all__ = [
     "TypeUnknown",
     "UnknownFeature",
     "append_rows",
+    "changed_since",
     "collect",
     "commit_metadata",
     "create_table",
     "diff",
     "drop_branch",
     "fast_forward",
+    "feed_problem",
     "latest_version",
     "open_branch",
     "read_rows",

@@ -10,6 +10,7 @@ from lakehouse import ledger, log, paths
 from lakehouse.bronze.drift import evolved, landed
 from lakehouse.bronze.load import LoadStamp, load
 from lakehouse.clock import now
+from lakehouse.config import settings
 from lakehouse.contracts.model import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.killpoints import reach
@@ -19,10 +20,11 @@ from lakehouse.pipeline.events import event_of
 from lakehouse.pipeline.extract import source_of
 from lakehouse.pipeline.reconcile import reconciled_events
 from lakehouse.pipeline.takeover import take_over
-from lakehouse.transform.apply import OPERATIONAL, apply
-from lakehouse.transform.inputs import register, resolve
-from lakehouse.transform.scd2 import versions_sql
+from lakehouse.transform.apply import OPERATIONAL
+from lakehouse.transform.increment import plan
+from lakehouse.transform.inputs import resolve
 from lakehouse.transform.sql import parse_transform
+from lakehouse.transform.work import work
 
 if TYPE_CHECKING:
     from lakehouse.delta import Branch, TableSpec
@@ -125,11 +127,12 @@ def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None
         reach("compute.started")
         branch = _branch(contract, batch, "clone")
         reach("compute.branched")
+        increment = plan(contract, transform, inputs, last, base, settings().increments_from_bytes)
+        if isinstance(increment, str):
+            log.get().info("computed in full", reason=increment)
         with connected(f"{contract.name} transform", session_id(batch.batch_id, batch.attempt)) as spark:
-            query = transform.over(register(spark, inputs))
-            if contract.scd2:
-                query = versions_sql(contract, contract.scd2, f"({query})")
-            apply(spark, contract, branch, query, batch)
+            some = None if isinstance(increment, str) else increment
+            work(spark, contract, transform, inputs, branch, batch, some)
             reach("compute.applied")
         change = diff(branch)
         batch = replace(batch, branch=branch.to_json(), empty=change.is_empty and base >= 0)
