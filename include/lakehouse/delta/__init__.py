@@ -10,7 +10,7 @@ from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
 from lakehouse.delta.feed import changed_since, feed_problem
-from lakehouse.delta.log import commit_metadata, latest_version, transaction_version
+from lakehouse.delta.log import commit_metadata, latest_version, transaction_version, version_at
 from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, create_table, fast_forward
 from lakehouse.delta.record import Branch, BranchRefused
 from lakehouse.delta.revert import RevertRefused, revert
@@ -56,4 +56,5 @@ __all__ = [
     "table_sql",
     "table_stats",
     "transaction_version",
+    "version_at",
 ]

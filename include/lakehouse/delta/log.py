@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from lakehouse.delta import store
@@ -74,6 +75,18 @@ def commit_info(path: str, version: int) -> dict[str, Any]:
         return next((a["commitInfo"] for a in read_commit(path, version) if "commitInfo" in a), {})
     except FileNotFoundError:
         return {}
+
+
+def version_at(path: str, moment: datetime) -> int:
+    """The last version committed by `moment`, as far as the log goes back; -1 where there was no table yet."""
+    found = -1
+    for version in sorted(versions(path)):
+        told = commit_info(path, version).get("timestamp")
+        if told is not None and told > moment.timestamp() * 1000:
+            break
+        if told is not None:
+            found = version
+    return found
 
 
 def transaction_version(path: str, app_id: str) -> int | None:
