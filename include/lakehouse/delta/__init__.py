@@ -18,6 +18,7 @@ from lakehouse.delta.rows import append_rows, read_rows, scan
 from lakehouse.delta.schema import TypeUnknown
 from lakehouse.delta.spec import DEFAULT_PROPERTIES, ColumnSpec, SchemaChanged, TableSpec
 from lakehouse.delta.store import StoreUnsupported
+from lakehouse.delta.transactions import Commit, commit_of, transactions
 
 __all__ = [
     "DEFAULT_PROPERTIES",
@@ -27,6 +28,7 @@ __all__ = [
     "CollectRefused",
     "Collected",
     "ColumnSpec",
+    "Commit",
     "Diff",
     "PublishConflict",
     "Published",
@@ -42,6 +44,7 @@ __all__ = [
     "changed_since",
     "collect",
     "commit_metadata",
+    "commit_of",
     "create_table",
     "diff",
     "drop_branch",
@@ -56,4 +59,5 @@ __all__ = [
     "table_sql",
     "table_stats",
     "transaction_version",
+    "transactions",
 ]
