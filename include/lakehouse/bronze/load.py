@@ -13,7 +13,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from lakehouse.bronze.judge import judged
-from lakehouse.bronze.quarantine import set_aside
+from lakehouse.bronze.quarantine import rows_of_load, set_aside
 from lakehouse.bronze.verdicts import record_verdicts
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
@@ -66,10 +66,12 @@ def load(
     *,
     replay: bool = False,
 ) -> dict[str, int]:
-    """Append the new good rows of the landed `frames` to `branch`; counts: judged, quarantined, discarded, superseded.
+    """Append the new good rows of the landed `frames` to `branch`; counts: judged, quarantined, set_aside, discarded,
+    superseded.
 
     `grown` are the table's columns beyond the contract. Quarantined are those new in this load, or, where the rows
-    come from quarantine, those that stay there. Of a replay, superseded are rows appended though their key has a
+    come from quarantine, those that stay there; set_aside are those, and what earlier attempts at the load had
+    quarantined. Of a replay, superseded are rows appended though their key has a
     newer state. Raises LoadFailed above the contract's quarantine threshold (CON-2).
     """
     from pyspark.sql import Observation
@@ -99,6 +101,7 @@ def load(
         record_verdicts(contract, rows, stamp)
     aside = bad if kept or not bad else set_aside(spark, contract, source, rows.where(BAD), stamp)
     counts = {"judged": total, "quarantined": aside, "discarded": discarded}
+    counts["set_aside"] = bad if kept else rows_of_load(contract, stamp)
     # Rows from quarantine were at fault once already: that some still are is no news.
     if bad > contract.quarantine_threshold * total and not kept:
         raise LoadFailed(

@@ -79,6 +79,17 @@ def set_aside(spark: SparkSession, contract: Contract, source: Source, bad: Data
     return int(entries.join(held, on="quarantine_id", how="left_semi").count())
 
 
+def rows_of_load(contract: Contract, stamp: LoadStamp) -> int:
+    """How many rows quarantine holds of this load, whichever attempt set them aside."""
+    import pyarrow.compute as pc
+
+    from lakehouse.delta import dataset
+
+    held = dataset(paths.ops("quarantine"))
+    mine = (pc.field("table") == contract.name) & (pc.field("batch_id") == stamp.batch_id)
+    return 0 if held is None else int(held.count_rows(filter=mine & (pc.field("load") == stamp.load)))
+
+
 def identity(contract: Contract) -> str:
     """SQL of a judged row's quarantine_id."""
     return f"sha2(concat({literal(contract.name + chr(10))}, _landed), 256)"

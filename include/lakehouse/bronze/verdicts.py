@@ -48,10 +48,11 @@ def discard_rows(table: str, ids: Sequence[str], by: str, reason: str) -> None:
     moment = now()
     said = {"verdict_ts": moment, "table": table, "verdict": "discarded", "reasons": [], "batch_id": "", "load": 0}
     said |= {"contract": "", "by": by, "reason": reason, "trace_id": ""}
-    _append(pa.Table.from_pylist([{**said, "quarantine_id": name} for name in ids], schema=_schema()))
+    _append(pa.Table.from_pylist([{**said, "quarantine_id": name} for name in ids], schema=schema()))
 
 
-def _schema() -> pa.Schema:
+def schema() -> pa.Schema:
+    """Columns of ops.verdicts."""
     import pyarrow as pa
 
     text = ["quarantine_id", "table", "verdict", "batch_id", "contract", "by", "reason", "trace_id"]
@@ -62,5 +63,5 @@ def _schema() -> pa.Schema:
 def _append(rows: pa.Table) -> None:
     from lakehouse.delta import append_rows
 
-    ordered = rows.select(_schema().names).cast(_schema())
+    ordered = rows.select(schema().names).cast(schema())
     append_rows(paths.ops("verdicts"), ordered, partition_by=("table",))

@@ -13,8 +13,8 @@ from lakehouse.delta.feed import changed_since, feed_problem
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version
 from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, create_table, fast_forward
 from lakehouse.delta.record import Branch, BranchRefused
-from lakehouse.delta.revert import RevertRefused, revert
-from lakehouse.delta.rows import append_rows, read_rows, scan
+from lakehouse.delta.revert import RevertRefused, revert, reverted_versions
+from lakehouse.delta.rows import append_rows, dataset, read_rows, scan
 from lakehouse.delta.schema import TypeUnknown
 from lakehouse.delta.spec import DEFAULT_PROPERTIES, ColumnSpec, SchemaChanged, TableSpec
 from lakehouse.delta.store import StoreUnsupported
@@ -46,6 +46,7 @@ __all__ = [
     "commit_metadata",
     "commit_of",
     "create_table",
+    "dataset",
     "diff",
     "drop_branch",
     "fast_forward",
@@ -54,6 +55,7 @@ __all__ = [
     "open_branch",
     "read_rows",
     "revert",
+    "reverted_versions",
     "scan",
     "schema_columns",
     "table_sql",

@@ -82,6 +82,11 @@ def _nothing(target: Path) -> Path:
     return target.with_name(f"_{target.stem}.empty")
 
 
+def rows_in(folder: Path) -> int:
+    """Rows of the landing files in `folder`."""
+    return sum(_rows(file) for file in folder.glob("*.parquet"))
+
+
 def _rows(path: Path) -> int:
     import pyarrow.parquet as pq
 

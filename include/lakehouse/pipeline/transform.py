@@ -90,6 +90,7 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
             inserted=added - counts["superseded"],
             superseded=counts["superseded"],
             duplicates=counts["judged"] - added - sum(gone.values()),
+            set_aside=counts["set_aside"],
             **gone,
         )
         log.get().info("branched", branch=branch.path, **batch.counts)

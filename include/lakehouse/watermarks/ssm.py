@@ -40,7 +40,9 @@ class SsmStore:
             pages = client.get_paginator("get_parameters_by_path").paginate(Path=self.prefix)
             return [parameter for page in pages for parameter in page["Parameters"]]
 
-        found = {p["Name"].removeprefix(f"{self.prefix}/"): text.read(p["Value"]) for p in self._call(read, self.prefix)}
+        found = {
+            p["Name"].removeprefix(f"{self.prefix}/"): text.read(p["Value"]) for p in self._call(read, self.prefix)
+        }
         return {key: value for key, value in sorted(found.items()) if value is not None}
 
     def update(self, key: str, decide: Callable[[datetime | None], datetime]) -> datetime:
