@@ -10,7 +10,7 @@ import typer
 from lakehouse.cli.output import Format, Output, show
 
 if TYPE_CHECKING:
-    from lakehouse.books import Load
+    from lakehouse.books import Books, Load
 
 TABLE = typer.Option(help="Only this table, as bronze.orders or orders.")
 
@@ -22,10 +22,7 @@ def books(table: Annotated[str, TABLE] = "", output: Output = Format.table) -> N
 
     found = [room.books(contract.name) for contract in sourced(table)]
     if output is Format.json:
-        show(
-            [{**asdict(book), "total": _row(book.total), "loads": [_row(x) for x in book.loads]} for book in found],
-            output,
-        )
+        show([_whole(book) for book in found], output)
     else:
         show([_row(load) for book in found for load in (*book.loads, book.total)], output)
         show([{"table": book.table, **book.quarantine} for book in found], output, "Rows of quarantine")
@@ -35,6 +32,11 @@ def books(table: Annotated[str, TABLE] = "", output: Output = Format.table) -> N
     if faults:
         typer.echo("The books do not balance: see runbooks/quarantine.md.", err=True)
         raise typer.Exit(1)
+
+
+def _whole(book: Books) -> dict[str, Any]:
+    loads = [_row(load) for load in book.loads]
+    return {**asdict(book), "loads": loads, "total": _row(book.total), "balanced": not book.faults}
 
 
 def _row(load: Load) -> dict[str, Any]:

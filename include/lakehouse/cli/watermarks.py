@@ -85,7 +85,7 @@ def rebuild(output: Output = Format.table) -> None:
     ahead = [row["key"] for row in rows if row["state"] == "ahead"]
     if ahead:
         typer.echo(
-            f"{', '.join(ahead)}: the copy is ahead of ledger and tables. The next run loads the windows between again; "
+            f"{', '.join(ahead)}: the copy is ahead of ledger and tables. The next run loads what is between again; "
             "or put it back with `lakehouse watermarks set`.",
             err=True,
         )

@@ -45,9 +45,7 @@ def commit_of(path: str, app_id: str, transaction: int) -> Commit | None:
     if version is None:
         return None
     actions = list(read_commit(path, version))
-    if not any(
-        (a.get("txn", {}).get("appId"), a.get("txn", {}).get("version")) == (app_id, transaction) for a in actions
-    ):
+    if (app_id, transaction) not in [(a["txn"]["appId"], a["txn"]["version"]) for a in actions if "txn" in a]:
         return None
     said: dict[str, Any] = next((a["commitInfo"] for a in actions if "commitInfo" in a), {})
     moment = said.get("timestamp")

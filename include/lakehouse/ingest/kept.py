@@ -87,7 +87,7 @@ def _numbers(values: list[Any], there: list[_Number]) -> pa.Array:
 
     import pyarrow as pa
 
-    if all(re.fullmatch(r"-?\d+", v) and abs(int(v)) < 2**63 for v in there):
+    if all(re.fullmatch(r"-?\d+", v) and -(2**63) <= int(v) < 2**63 for v in there):
         return pa.array([None if v is None else int(v) for v in values], pa.int64())
     places = {len(v.partition(".")[2]) for v in there if re.fullmatch(r"-?\d+(\.\d+)?", v)}
     exact = len(places) == 1 and all(re.fullmatch(r"-?[\d.]+", v) and sum(map(str.isdigit, v)) <= 38 for v in there)
@@ -105,4 +105,13 @@ def _bytes(text: str) -> bytes:
 
 
 def _text(value: Any) -> str:
-    return str(value) if isinstance(value, str) else json.dumps(value)
+    return str(value) if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    """As it was, numbers as they were spelled."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(name)}:{_json(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_json, value)) + "]"
+    return str(value) if isinstance(value, _Number) else json.dumps(value)

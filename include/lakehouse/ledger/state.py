@@ -14,13 +14,11 @@ from lakehouse.ledger.windows import Window, covered_prefix, difference, merge
 
 
 def covered(events: Sequence[Event]) -> list[Window]:
-    """Windows whose loads were published, an empty load included, or that were skipped; without those reopened since."""
+    """Windows that were loaded and published, empty ones included, or skipped; without those reopened since."""
     found: list[Window] = []
     for event in _as_begun(events):
-        if event.event == "reopened":
-            found = difference(found, event.windows)
-        else:
-            found = merge([*found, *event.windows])
+        reopened = event.event == "reopened"
+        found = difference(found, event.windows) if reopened else merge([*found, *event.windows])
     return found
 
 
