@@ -79,7 +79,7 @@ def kept(choice: Choice, *, rows: bool = False) -> list[Kept]:
 
 def verdicts(quarantine_id: str) -> list[dict[str, Any]]:
     """Everything that was said of one row since it was set aside, oldest first."""
-    names = "verdict_ts, verdict, reasons, batch_id, load, contract, by, reason"
+    names = "verdict_ts, verdict, reasons, batch_id, load, contract, who, reason"
     return _ask(f"SELECT DISTINCT {names} FROM verdicts WHERE quarantine_id = $id ORDER BY 1", {"id": quarantine_id})
 
 
@@ -107,7 +107,7 @@ def _ask(sql: str, values: dict[str, str]) -> list[dict[str, Any]]:
         db.register("quarantine", quarantine)
         db.register("verdicts", told or _none())
         db.register("published", pa.table({**text, "load": pa.array([e.load for e in publishes], pa.int64())}))
-        answer: list[dict[str, Any]] = db.execute(sql, values).fetch_arrow_table().to_pylist()
+        answer: list[dict[str, Any]] = db.sql(sql, params=values).to_arrow_table().to_pylist()
         return answer
 
 

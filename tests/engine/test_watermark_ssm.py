@@ -12,8 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import aws
+from lakehouse import aws, watermarks
+from lakehouse.pipeline import watermark as pipeline
 from lakehouse.watermarks import SqliteStore, SsmStore, WatermarkStoreUnavailable
+from tests.unit.test_watermarks import KEY, day, load, orders
+
+__all__ = ["orders"]
 
 T0 = datetime(2025, 10, 1, tzinfo=UTC)
 ROUNDS, WRITERS = 12, 4
@@ -111,6 +115,32 @@ def test_racing_processes_end_at_the_highest(marks):
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0] * WRITERS
     assert marks.get("key") == at(ROUNDS * WRITERS - 1)
+
+
+@pytest.fixture
+def configured(marks, orders, monkeypatch):
+    """The store that the pipeline uses for bronze.orders."""
+    monkeypatch.setattr(watermarks, "store", lambda: marks)
+    return marks
+
+
+def test_a_writer_that_slept_through_a_recorded_set_does_not_undo_it(configured, orders):
+    """ING-3: it decides, somebody goes back on record, it writes: in the end the ledger is right."""
+    load(0, 5)
+    asked = []
+
+    def slow(held):
+        asked.append(wanted := pipeline._decide(orders)(held))
+        if len(asked) == 1:
+            pipeline.set_watermark(orders, day(2), "ann", "wrong prices")
+        return wanted
+
+    pipeline.follow(orders)
+    load(5, 6)
+    assert configured.update(KEY, slow) == configured.get(KEY) == day(2)
+    assert asked == [day(6), day(2)]
+    load(2, 3)
+    assert pipeline.follow(orders) == day(3)
 
 
 def test_a_store_that_refuses_is_named_without_secrets(ssm, monkeypatch):

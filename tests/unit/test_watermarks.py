@@ -23,6 +23,7 @@ from lakehouse.delta.log import commit_file
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.ledger.state import covered, watermark
 from lakehouse.ledger.windows import Window
+from lakehouse.manifest import ManifestError, compile_manifest, folders
 from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.pipeline.events import event_of
 from lakehouse.pipeline.publish import publish
@@ -232,3 +233,13 @@ def test_intervals_on_the_command_line(orders: Any) -> None:
         ("open", day(5).isoformat(), day(6).isoformat()),
     ]
     assert rows[-1]["batch_id"] == "open"
+
+
+def test_two_tables_with_one_key_are_refused(orders: Any, tmp_path: Path) -> None:
+    tables = tmp_path / "tables" / "bronze"
+    for name in ("orders", "products"):
+        shutil.copytree(paths.contract_folder(f"bronze.{name}"), tables / name)
+    contract = tables / "products" / "contract.odcs.yaml"
+    contract.write_text(contract.read_text().replace("snowflake_products_max_ts", KEY))
+    with pytest.raises(ManifestError, match=f"the watermark key {KEY} in common"):
+        compile_manifest(folders(tmp_path / "tables"))

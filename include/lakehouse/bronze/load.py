@@ -107,8 +107,8 @@ def load(
         raise LoadFailed(
             f"{contract.name}: {bad} of {total} rows broke the contract, above its quarantineThreshold of "
             f"{contract.quarantine_threshold:.1%}; nothing was published.",
-            f'See them with `lakehouse query "SELECT reasons, count(*) FROM ops.quarantine WHERE table = '
-            f"'{contract.name}' GROUP BY 1\"`; mend the source, or the contract {contract.path}, and clear the task.",
+            f"See them with `lakehouse quarantine list --table {contract.name}`; mend the source, or the contract "
+            f"{contract.path}, and clear the task.",
             counts,
         )
     return {**counts, "superseded": _superseded(spark, contract, source, branch) if replay else 0}

@@ -1,7 +1,7 @@
 """Verdicts on quarantined rows: facts beside ops.quarantine, only ever appended; a row's status follows from them.
 
 ops.verdicts, partitioned by table: verdict_ts TIMESTAMP, quarantine_id, table, verdict (passed, failed, discarded),
-reasons (list), batch_id, load BIGINT, contract (fingerprint), by, reason, trace_id. A replay says what its rows are
+reasons (list), batch_id, load BIGINT, contract (fingerprint), who, reason, trace_id. A replay says what its rows are
 before it publishes: `passed` counts once the ledger has its load as published. A person's verdict has load 0.
 """
 
@@ -34,20 +34,20 @@ def record_verdicts(contract: Contract, rows: DataFrame, stamp: LoadStamp) -> No
         f"{literal(stamp.batch_id)} AS batch_id",
         f"CAST({int(stamp.load)} AS BIGINT) AS load",
         f"{literal(contract.fingerprint)} AS contract",
-        "'' AS by",
+        "'' AS who",
         "IF(_discarded, 'schemaPolicy', '') AS reason",
         f"{literal(stamp.trace_id)} AS trace_id",
     )
     _append(found.toArrow())
 
 
-def discard_rows(table: str, ids: Sequence[str], by: str, reason: str) -> None:
+def discard_rows(table: str, ids: Sequence[str], who: str, reason: str) -> None:
     """Put on record that somebody gives these rows up, and why."""
     import pyarrow as pa
 
     moment = now()
     said = {"verdict_ts": moment, "table": table, "verdict": "discarded", "reasons": [], "batch_id": "", "load": 0}
-    said |= {"contract": "", "by": by, "reason": reason, "trace_id": ""}
+    said |= {"contract": "", "who": who, "reason": reason, "trace_id": ""}
     _append(pa.Table.from_pylist([{**said, "quarantine_id": name} for name in ids], schema=schema()))
 
 
@@ -55,7 +55,7 @@ def schema() -> pa.Schema:
     """Columns of ops.verdicts."""
     import pyarrow as pa
 
-    text = ["quarantine_id", "table", "verdict", "batch_id", "contract", "by", "reason", "trace_id"]
+    text = ["quarantine_id", "table", "verdict", "batch_id", "contract", "who", "reason", "trace_id"]
     fields = [("verdict_ts", pa.timestamp("us", tz="UTC")), ("reasons", pa.list_(pa.string())), ("load", pa.int64())]
     return pa.schema([*((name, pa.string()) for name in text), *fields])
 

@@ -16,7 +16,7 @@ from lakehouse.cli.output import Format, Output, show
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
-    from lakehouse.quarantine import Choice
+    from lakehouse.quarantine import Choice, Kept
 
 app = typer.Typer(no_args_is_help=True, help="Quarantine: list, show, replay, discard.")
 
@@ -105,12 +105,9 @@ def replay(
     from lakehouse.cli.tables import one
     from lakehouse.config import settings
     from lakehouse.pipeline.replay import replay_kept
-    from lakehouse.quarantine import kept
 
     contract = one(table)
-    found = kept(_choice(contract.name, "open", batch, rule, row), rows=True)
-    if not found:
-        raise NothingChosen(f"Quarantine holds no open row of {contract.name} like that.", _LIST)
+    found = _open(contract.name, batch, rule, row, rows=True)
     with Console(stderr=True).status("starting") as line:
         done = replay_kept(
             contract,
@@ -133,21 +130,30 @@ def discard(
     """Give open rows up. They stay on record, with who and why; a replay takes them no more."""
     from lakehouse.bronze.verdicts import discard_rows
     from lakehouse.cli.tables import one
-    from lakehouse.quarantine import kept
 
     if not reason.strip():
         raise NothingChosen("Rows are not discarded without a reason.", "Say why: --reason.")
     name = one(table).name
-    found = kept(_choice(name, "open", batch, rule, row))
-    if not found:
-        raise NothingChosen(f"Quarantine holds no open row of {name} like that.", _LIST)
+    found = _open(name, batch, rule, row)
     rules = sorted({reason for kept_row in found for reason in kept_row.reasons})
     confirm(f"{len(found)} rows of {name}, which break {', '.join(rules)}.", "Discard them?", yes)
     discard_rows(name, [kept_row.quarantine_id for kept_row in found], getpass.getuser(), reason)
     typer.echo(f"{len(found)} rows of {name} discarded.")
 
 
-_LIST = "See `lakehouse quarantine list --status all`."
+def _open(table: str, batch: str, rule: str, row: str, *, rows: bool = False) -> list[Kept]:
+    """The open rows that are meant. Raises NothingChosen where there is none."""
+    from lakehouse.pipeline.reconcile import reconciled_events
+    from lakehouse.quarantine import kept
+
+    # A replay that died after its commit has let rows pass, though its publish is not on record yet.
+    reconciled_events(table)
+    found = kept(_choice(table, "open", batch, rule, row), rows=rows)
+    if not found:
+        raise NothingChosen(
+            f"Quarantine holds no open row of {table} like that.", "See `lakehouse quarantine list --status all`."
+        )
+    return found
 
 
 def _choice(table: str, status: str, batch: str, rule: str, row: str = "") -> Choice:
