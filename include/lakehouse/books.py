@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from lakehouse import paths, quarantine
+from lakehouse.ingest.landing import rows_in
 from lakehouse.ledger.events import Event
 from lakehouse.pipeline.reconcile import reconciled_events
 
@@ -22,7 +24,8 @@ PARTS = ("inserted", "updated", "duplicates", "superseded", "quarantined", "disc
 class Load:
     """One load in the books.
 
-    `state`: published, reverted, held (by the gate), failed (above the threshold), open (no end on record).
+    `state`: published, reverted, held (by the gate), failed (above the threshold), open (no end on record), or
+    uncounted (published, its counts gone with the log: then they are what table, quarantine and landing tell).
     """
 
     table: str
@@ -65,15 +68,17 @@ def books(table: str) -> Books:
     from lakehouse.delta import reverted_versions
 
     events = reconciled_events(table)
-    loads = tuple(_loads(events, reverted_versions(paths.table(table))))
     rows = quarantine.kept(quarantine.Choice(table))
-    faults = [*_unbalanced(loads), *_stray(table, loads), *_unlike_quarantine(table, loads, rows)]
-    faults += [f"{e.batch_id} load {e.load}: its counts are gone with the log" for e in events if _uncounted(e)]
+    aside = Counter((row.batch_id, row.load) for row in rows) + quarantine.failed_again(table)
+    there = _rows_by(paths.table(table), "_batch_id")
+    loads = tuple(_loads(events, reverted_versions(paths.table(table))))
+    left = there - _told(loads)
+    loads = tuple(
+        _recounted(load, left[load.batch_id], aside[load.batch_id, load.load]) if load.state == "uncounted" else load
+        for load in loads
+    )
+    faults = [*_unbalanced(loads), *_stray(table, loads, there), *_unlike_quarantine(loads, aside)]
     return Books(table, loads, {s: sum(row.status == s for row in rows) for s in quarantine.STATUSES}, tuple(faults))
-
-
-def _uncounted(event: Event) -> bool:
-    return event.event == "published" and "extracted" not in event.counts
 
 
 def _loads(events: Sequence[Event], reverted: set[int]) -> Iterable[Load]:
@@ -93,6 +98,8 @@ def _loads(events: Sequence[Event], reverted: set[int]) -> Iterable[Load]:
             parts |= {"held": parts["inserted"] + parts["superseded"], "inserted": 0, "superseded": 0}
         elif state == "failed":
             parts["held"] = extracted - parts["quarantined"] - parts["discarded"]
+        elif state == "published" and "extracted" not in counts:
+            state = "uncounted"
         elif state == "published" and event.version in reverted:
             state = "reverted"
         aside = counts.get("set_aside", parts["quarantined"])
@@ -107,21 +114,33 @@ def _unbalanced(loads: Sequence[Load]) -> Iterable[str]:
             yield f"{load.batch_id} load {load.load}: extracted {load.extracted}, but {told or 'nothing'}"
 
 
-def _stray(table: str, loads: Sequence[Load]) -> Iterable[str]:
-    """Batches whose rows in the table are not as many as the ledger says."""
+def _recounted(load: Load, inserted: int, aside: int) -> Load:
+    """The load by what can still be counted."""
+    landed = rows_in(Path(paths.landing(load.table, load.batch_id, load.load)))
+    extracted = max(landed, inserted + aside)
+    parts = {"inserted": inserted, "quarantined": aside, "duplicates": extracted - inserted - aside}
+    return replace(load, extracted=extracted, parts={**load.parts, **parts}, set_aside=aside)
+
+
+def _told(loads: Iterable[Load]) -> Counter[str]:
+    """{batch: rows that its loads put into the table and nobody took back}"""
     told: Counter[str] = Counter()
     for load in loads:
-        if load.state == "published":
+        if load.state in ("published", "uncounted"):
             told[load.batch_id] += load.parts["inserted"] + load.parts["superseded"]
-    there = _rows_by(paths.table(table), "_batch_id")
+    return told
+
+
+def _stray(table: str, loads: Sequence[Load], there: Counter[str]) -> Iterable[str]:
+    """Batches whose rows in the table are not as many as the ledger says."""
+    told = _told(loads)
     for batch_id in sorted(told.keys() | there.keys()):
         if told[batch_id] != there[batch_id]:
             yield f"{batch_id}: the ledger says {told[batch_id]} rows, {table} holds {there[batch_id]}"
 
 
-def _unlike_quarantine(table: str, loads: Sequence[Load], rows: Sequence[quarantine.Kept]) -> Iterable[str]:
+def _unlike_quarantine(loads: Sequence[Load], there: Counter[tuple[str, int]]) -> Iterable[str]:
     """Loads whose rows in quarantine are not as many as the ledger says. A replay's are those it judged bad again."""
-    there = Counter((row.batch_id, row.load) for row in rows) + quarantine.failed_again(table)
     told = {(load.batch_id, load.load): load for load in loads}
     for key in sorted(told.keys() | there.keys()):
         load = told.get(key)

@@ -17,7 +17,8 @@ from lakehouse import ledger, log, paths, quarantine, watermarks
 from lakehouse.books import Books, books
 from lakehouse.bronze.load import LoadFailed
 from lakehouse.cli.main import app
-from lakehouse.delta import latest_version, revert
+from lakehouse.delta import latest_version, revert, store
+from lakehouse.delta.log import commit_file
 from lakehouse.pipeline import publish as publish_step
 from lakehouse.pipeline import replay as step
 from lakehouse.quality import GateFailed
@@ -229,3 +230,26 @@ def test_books_that_do_not_balance_are_told(things: Lakehouse) -> None:
         "the ledger says 1 rows quarantined, quarantine holds 0",
         "the ledger says 1 rows quarantined, quarantine holds 0",
     ]
+
+
+def test_a_load_whose_counts_are_gone_is_counted_anew(things: Lakehouse) -> None:
+    """The ledger is lost, and the table's log goes back to a checkpoint only."""
+    put(
+        things,
+        (1, "2025-10-01 10:00:00", 1, "a"),
+        (2, "2025-10-01 11:00:00", -2, "b"),
+        (1, "2025-10-01 10:00:00", 1, "a"),
+    )
+    things.run(TABLE, *DAY1)
+    table = paths.table(TABLE)
+    store.delta_table(table).create_checkpoint()
+    Path(commit_file(table, 0)).unlink()
+    shutil.rmtree(paths.ops("ledger"))
+    (load,) = balanced().loads
+    told = {part: rows for part, rows in load.parts.items() if rows}
+    assert (load.state, load.extracted, told) == ("uncounted", 3, {"inserted": 1, "quarantined": 1, "duplicates": 1})
+    assert watermarks.store().get("things_max_ts") == datetime(2025, 10, 2, tzinfo=UTC)
+    # Its window counts as uncovered: it is asked for again, and nothing is there twice.
+    things.run(TABLE, *DAY1)
+    assert ids(things) == [1]
+    balanced()
