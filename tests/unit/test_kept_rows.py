@@ -65,7 +65,7 @@ def test_values_come_back_as_they_landed(
 
 def test_columns_are_those_of_todays_contract(tmp_path: Path) -> None:
     """Known by its own name; since then known by its source's name; never known; and what the feed could not read."""
-    of = contract(column("id", "BIGINT"), column("colour", "STRING", source="COLOR"))
+    of = contract(column("id", "BIGINT"), column("colour", "STRING", source="COLOR"), column("note", "STRING"))
     table = landed(
         tmp_path, of, '{"id": 1, "color": "red", "Size": 4}', '{"id": 2, "_fault": "truncated", "_raw": "2,"}'
     )
@@ -73,6 +73,7 @@ def test_columns_are_those_of_todays_contract(tmp_path: Path) -> None:
         "id": [1, 2],
         "colour": ["red", None],
         "extra:Size": [4, None],
+        "note": [None, None],
         "_fault": [None, "truncated"],
         "_raw": [None, "2,"],
     }

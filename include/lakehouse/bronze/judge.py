@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakehouse.bronze.drift import discard_sql, extra_sql, unknown
+from lakehouse.bronze.drift import as_json, discard_sql, extra_sql, unknown
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.ingest.feed import FAULT
 from lakehouse.ingest.landing import EXTRA, KEPT
@@ -17,10 +17,6 @@ from lakehouse.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-
-#: How the kept row writes times: Spark's own way would cut them at milliseconds.
-TIMES = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
 
 
 def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[str, str]) -> DataFrame:
@@ -38,7 +34,7 @@ def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[st
     ]
     types = [(f"{name}_type", _type_fault(given, kind)) for name, kind, given in columns if given]
     whole = ", ".join(f"{quote(name)} AS {quote(_shown(name, contract))}" for name in landed.columns)
-    row = KEPT if KEPT in landed.columns else f"to_json(struct({whole}), map('timestampFormat', {literal(TIMES)}))"
+    row = KEPT if KEPT in landed.columns else as_json(whole)
     fault = f"IF({FAULT} IS NULL, array(), array({FAULT}))" if FAULT in landed.columns else "array()"
     typed = landed.selectExpr(
         *casts,

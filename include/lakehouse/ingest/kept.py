@@ -59,6 +59,9 @@ def _batch(contract: Contract, rows: Sequence[str], key: bytes) -> pa.RecordBatc
         plain = name in (FAULT, RAW) or name.startswith(EXTRA)
         target = column.name if column else name if plain else EXTRA + name
         arrays.setdefault(target, values)
+    for column in contract.columns:
+        # JSON leaves nulls out; the source had the column.
+        arrays.setdefault(column.name, pa.nulls(len(rows), pa.string()))
     return pa.RecordBatch.from_pydict(arrays)
 
 
