@@ -81,7 +81,8 @@ def evolved(contract: Contract, source: Source, frames: Sequence[DataFrame], the
 
 def extra_sql(frame: DataFrame, source: Source, grown: dict[str, str]) -> str:
     """SQL of `_extra`: the values of unknown columns that are no column of the table, as JSON; null without any."""
-    kept = [name for name in unknown(frame) if name not in grown]
+    # By name: a row is the same row whatever order the source has its columns in.
+    kept = sorted(name for name in unknown(frame) if name not in grown)
     if not kept or source.schema_policy not in ("keep", "evolve"):
         return "CAST(NULL AS STRING)"
     fields = ", ".join(f"{quote(EXTRA + name)} AS {quote(name)}" for name in kept)
