@@ -17,6 +17,7 @@ from lakehouse import ledger, log, paths, quarantine, watermarks
 from lakehouse.books import Books, books
 from lakehouse.bronze.load import LoadFailed
 from lakehouse.cli.main import app
+from lakehouse.contracts import load_contract
 from lakehouse.delta import latest_version, revert, store
 from lakehouse.delta.log import commit_file
 from lakehouse.pipeline import publish as publish_step
@@ -214,6 +215,30 @@ def test_rows_are_given_up_on_record_and_the_gate_holds_a_replay(things: Lakehou
     assert balanced().quarantine == {"open": 0, "replayed": 1, "discarded": 1}
     (found,) = run("books", "--table", "things")
     assert found["balanced"] and found["total"]["difference"] == 0
+
+
+def test_two_replays_that_have_a_row_in_common_publish_it_once(
+    things: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CON-4, OPS-3: the one that comes second is worked again on the table as it is then."""
+    put(things, (1, "2025-10-01 10:00:00", -1, "a"), (2, "2025-10-01 11:00:00", -2, "b"))
+    put(things, (3, "2025-10-01 12:00:00", 3, "c"), (4, "2025-10-01 13:00:00", 4, "d"))
+    things.run(TABLE, *DAY1)
+    mend(things, LAX)
+    contract = load_contract(paths.contract_folder(TABLE))
+    chosen = quarantine.kept(quarantine.Choice(TABLE, "open"), rows=True)
+    publish = step.publish
+
+    def late(batches: Any, redo: Any) -> Any:
+        monkeypatch.setattr(step, "publish", publish)
+        step.replay_kept(contract, chosen[:1], lambda: b"key", lambda step: None)
+        return publish(batches, redo)
+
+    monkeypatch.setattr(step, "publish", late)
+    done = step.replay_kept(contract, chosen, lambda: b"key", lambda step: None)
+    assert (done.counts["inserted"], done.counts["duplicates"]) == (1, 1)
+    assert ids(things) == [1, 2, 3, 4]
+    assert balanced().quarantine == {"open": 0, "replayed": 2, "discarded": 0}
 
 
 def test_books_that_do_not_balance_are_told(things: Lakehouse) -> None:
