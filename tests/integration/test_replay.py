@@ -266,15 +266,18 @@ def test_a_load_whose_counts_are_gone_is_counted_anew(things: Lakehouse) -> None
         (1, "2025-10-01 10:00:00", 1, "a"),
     )
     things.run(TABLE, *DAY1)
+    put(things, (5, "2025-10-02 20:00:00", 5, "e"))
+    things.run(TABLE, *DAY2)
     table = paths.table(TABLE)
     store.delta_table(table).create_checkpoint()
     Path(commit_file(table, 0)).unlink()
     shutil.rmtree(paths.ops("ledger"))
-    (load,) = balanced().loads
-    told = {part: rows for part, rows in load.parts.items() if rows}
-    assert (load.state, load.extracted, told) == ("uncounted", 3, {"inserted": 1, "quarantined": 1, "duplicates": 1})
-    assert watermarks.store().get("things_max_ts") == datetime(2025, 10, 2, tzinfo=UTC)
+    loads = {load.state: load for load in balanced().loads}
+    told = {part: rows for part, rows in loads["uncounted"].parts.items() if rows}
+    assert (loads["uncounted"].extracted, told) == (3, {"inserted": 1, "quarantined": 1, "duplicates": 1})
+    assert loads["published"].parts["inserted"] == 1
+    assert watermarks.store().get("things_max_ts") == datetime(2025, 10, 3, tzinfo=UTC)
     # Its window counts as uncovered: it is asked for again, and nothing is there twice.
-    things.run(TABLE, *DAY1)
-    assert ids(things) == [1]
-    balanced()
+    things.run(TABLE, "2025-10-03", "2025-10-04")
+    assert ids(things) == [1, 5]
+    assert [load.state for load in balanced().loads].count("published") == 2
