@@ -10,6 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from lakehouse import config, ledger, paths, watermarks
+from lakehouse.books import books
 from lakehouse.sandbox.demo import Demo, seed
 from lakehouse.sandbox.rest import Airflow
 from tests.e2e import oracle
@@ -99,6 +100,7 @@ def test_quarantine_holds_exactly_what_was_planted(platform: Platform) -> None:
 def test_books_balance_for_every_load(platform: Platform) -> None:
     """CON-5: extracted = inserted + unchanged duplicates + quarantined; and the table holds what was inserted."""
     for entry in platform.manifest.layer("bronze"):
+        assert books(entry.name).faults == ()
         published = [e for e in ledger.read(entry.name) if e.event == "published"]
         for event in published:
             counts = event.counts

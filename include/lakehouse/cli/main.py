@@ -8,7 +8,25 @@ import sys
 import structlog
 import typer
 
-from lakehouse.cli import branch, contracts, demo, query, revert, run, sandbox, settings, setup, spark, status, test
+from lakehouse.cli import (
+    books,
+    branch,
+    contracts,
+    demo,
+    intervals,
+    quarantine,
+    query,
+    replay,
+    revert,
+    run,
+    sandbox,
+    settings,
+    setup,
+    spark,
+    status,
+    test,
+    watermarks,
+)
 from lakehouse.errors import LakehouseError
 
 app = typer.Typer(
@@ -21,9 +39,14 @@ app.add_typer(contracts.app, name="contracts")
 app.add_typer(settings.app, name="settings")
 app.add_typer(spark.app, name="spark")
 app.add_typer(branch.app, name="branch")
+app.add_typer(watermarks.app, name="watermarks")
+app.add_typer(quarantine.app, name="quarantine")
 app.command()(setup.setup)
 app.command()(status.status)
 app.command()(run.run)
+app.command()(intervals.intervals)
+app.command()(books.books)
+app.command()(replay.replay)
 app.command()(revert.revert)
 app.command()(query.query)
 app.command()(test.test)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, get_args
@@ -38,6 +39,13 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
         complain("schemaPolicy", f"schema policy '{policy}'", f"Use one of: {', '.join(get_args(SchemaPolicy))}.")
         faults += 1
 
+    key = value.get("watermarkKey", "")
+    if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z0-9_.-]*", key):
+        complain(
+            "watermarkKey", f"source.watermarkKey {key!r}", "Use letters, digits, _, . and -: stores take no other."
+        )
+        faults += 1
+
     def parsed(key: str, reader: Callable[[object], Any], default: Any) -> Any:
         nonlocal faults
         if key not in value:
@@ -62,7 +70,7 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
         initial_value=initial,
         lookback=lookback,
         chunk=chunk,
-        watermark_key=value.get("watermarkKey") or f"{value['connection']}_{value['object']}".lower().replace(".", "_"),
+        watermark_key=key or re.sub(r"[^a-z0-9_-]+", "_", f"{value['connection']}_{value['object']}".lower()),
         empty_is_error=bool(value.get("emptyIsError", False)),
         missing_is_error=bool(value.get("missingIsError", False)),
         schema_policy=policy,

@@ -99,7 +99,7 @@ def transaction_version(path: str, app_id: str) -> int | None:
 
 def committed_at(path: str, app_id: str, transaction: int, after: int) -> int | None:
     """Version of the first commit after `after` that carries `transaction` of `app_id`, or a later one."""
-    for version in range(after + 1, latest_version(path) + 1):
+    for version in sorted(v for v in set(versions(path)) if v > after):
         try:
             for action in read_commit(path, version):
                 txn = action.get("txn", {})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse import ledger, log, paths
 from lakehouse.bronze.drift import evolved, landed
-from lakehouse.bronze.load import LoadStamp, load
+from lakehouse.bronze.load import LoadFailed, LoadStamp, load
 from lakehouse.clock import now
 from lakehouse.config import settings
 from lakehouse.contracts.model import Contract
@@ -60,25 +60,38 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
         batch = replace(batch, attempt=new_attempt(contract.name, batch.run))
         take_over(batch)
         if batch.empty or not batch.counts.get("extracted"):
-            return replace(batch, empty=True).with_counts(quarantined=0, discarded=0, inserted=0, duplicates=0)
-        landing = paths.landing(contract.name, batch.batch_id, batch.load)
+            return replace(batch, empty=True).with_counts(
+                quarantined=0, discarded=0, superseded=0, inserted=0, duplicates=0
+            )
+        landing = paths.landing(contract.name, *batch.landing)
         with connected(f"{contract.name} transform", session_id(batch.batch_id, batch.attempt)) as spark:
             frames = landed(spark, landing)
             there = {column.name: column.type for column in schema_columns(paths.table(contract.name))}
             grown = evolved(contract, source, frames, there)
             branch = _branch(contract, batch, "append", grown)
             reach("load.branched")
-            counts = load(contract, source, branch, frames, grown, batch.windows, _stamp(batch))
+            again = batch.run.kind == "replay"
+            try:
+                counts = load(contract, source, branch, frames, grown, batch.windows, _stamp(batch), replay=again)
+            except LoadFailed as error:
+                # For the books: nothing else of the load is on record.
+                failed = batch.with_counts(**error.counts)
+                ledger.append(event_of(failed, "failed", detail="quarantineThreshold"))
+                raise
         if counts["judged"] != batch.counts["extracted"]:
             raise LakehouseError(
                 f"{contract.name}: {batch.counts['extracted']} rows were extracted and {counts['judged']} judged.",
                 f"Clear the extract task: the landing files in {landing} changed under the load.",
             )
-        inserted = diff(branch).rows_added
-        batch = replace(batch, branch=branch.to_json(), empty=inserted == 0)
+        added = diff(branch).rows_added
+        batch = replace(batch, branch=branch.to_json(), empty=added == 0)
         gone = {name: counts[name] for name in ("quarantined", "discarded")}
         batch = batch.with_counts(
-            inserted=inserted, duplicates=counts["judged"] - inserted - sum(gone.values()), **gone
+            inserted=added - counts["superseded"],
+            superseded=counts["superseded"],
+            duplicates=counts["judged"] - added - sum(gone.values()),
+            set_aside=counts["set_aside"],
+            **gone,
         )
         log.get().info("branched", branch=branch.path, **batch.counts)
         return batch
