@@ -27,7 +27,7 @@ from lakehouse.ingest.files.passes import ReadAgain
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Bytes parsed at a time, at first. A block holds at least one record.
+#: Bytes parsed at a time, at first (two at least). A block holds at least one record.
 BLOCK = 4 * 2**20
 #: Longest header, in characters, and how much of the object is looked at to find its end.
 HEADER_LIMIT, HEAD = 2**20, 2**16
@@ -55,7 +55,7 @@ class Delimited:
         mark = uuid.uuid4().hex
         end = f"\n{mark}{self.delimiter * (len(names) - 1)}\n".encode()
         marked, bad = False, _Malformed()
-        for batch in self._parsed(io.BufferedReader(_Joined(start, content, end), HEAD), bad):
+        for batch in self._parsed(_Joined(start, content, end), bad):
             if batch.num_rows and batch.column(0)[-1].as_py() == mark:
                 marked, batch = True, batch.slice(0, batch.num_rows - 1)
             yield faultless(batch, names)
@@ -64,7 +64,7 @@ class Delimited:
         if not marked:
             raise ObjectFault(TRUNCATED, "it ends inside a quoted field")
 
-    def _parsed(self, content: BinaryIO, bad: _Malformed) -> Iterator[pa.RecordBatch]:
+    def _parsed(self, content: _Joined, bad: _Malformed) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
         import pyarrow.csv as pc
 
@@ -157,20 +157,26 @@ class _Malformed:
         return lines
 
 
-class _Joined(io.RawIOBase):
-    """What was read already, the rest of the content, and an end of our own."""
+class _Joined:
+    """What was read already, the rest of the content, and an end of our own, as Arrow reads a file.
+
+    No block ends with a carriage return: where the next one begins with a line feed, Arrow takes the two for the end
+    of a line and drops the line feed, even inside quotes.
+    """
+
+    closed = False
 
     def __init__(self, start: bytes, content: BinaryIO, end: bytes) -> None:
         self._parts = [io.BytesIO(start), content, io.BytesIO(end)]
+        self._held = b""
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        while self._parts:
-            data = self._parts[0].read(len(buffer))
-            if data:
-                buffer[: len(data)] = data
-                return len(data)
-            self._parts.pop(0)
-        return 0
+    def read(self, size: int) -> bytes:
+        """`size` bytes or one less; fewer at the end only."""
+        data = self._held
+        while len(data) < size and self._parts:
+            more = self._parts[0].read(size - len(data))
+            data += more
+            if not more:
+                self._parts.pop(0)
+        self._held = b"\r" if data.endswith(b"\r") and len(data) > 1 else b""
+        return data.removesuffix(self._held)

@@ -30,17 +30,19 @@ def numbered(batches: Callable[[], Iterator[pa.RecordBatch]], name: str) -> Iter
     import numpy as np
     import pyarrow as pa
 
-    with tempfile.TemporaryDirectory(prefix="lakehouse-lines-") as folder:
-        with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder, "threads": 1}) as db:
-            _gather(db, batches())
-            repeated = _Repeated(db)
-            start = 0
-            for batch in batches():
-                numbers = np.ones(batch.num_rows, dtype=np.int64)
-                for position, number in repeated.before(start + batch.num_rows):
-                    numbers[position - start] = number
-                start += batch.num_rows
-                yield batch.append_column(name, pa.array(numbers))
+    with (
+        tempfile.TemporaryDirectory(prefix="lakehouse-lines-") as folder,
+        duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder, "threads": 1}) as db,
+    ):
+        _gather(db, batches())
+        repeated = _Repeated(db)
+        start = 0
+        for batch in batches():
+            numbers = np.ones(batch.num_rows, dtype=np.int64)
+            for position, number in repeated.before(start + batch.num_rows):
+                numbers[position - start] = number
+            start += batch.num_rows
+            yield batch.append_column(name, pa.array(numbers))
 
 
 def _gather(db: duckdb.DuckDBPyConnection, batches: Iterator[pa.RecordBatch]) -> None:
@@ -53,11 +55,11 @@ def _gather(db: duckdb.DuckDBPyConnection, batches: Iterator[pa.RecordBatch]) ->
         columns = [f"c{number}" for number in range(batch.num_columns)]
         plain = pa.RecordBatch.from_arrays(batch.columns, names=columns)
         positions = pa.array(range(start, start + batch.num_rows), pa.int64())
-        db.register("some", pa.Table.from_batches([plain.append_column("position", positions)]))
+        db.register("arrived", pa.Table.from_batches([plain.append_column("position", positions)]))
         # As JSON, in which no two lines are written alike.
         line = f"CAST(to_json(row({', '.join(columns)})) AS VARCHAR)"
-        db.execute(f"INSERT INTO lines SELECT position, md5_number({line}) FROM some")
-        db.unregister("some")
+        db.execute(f"INSERT INTO lines SELECT position, md5_number({line}) FROM arrived")
+        db.unregister("arrived")
         start += batch.num_rows
 
 

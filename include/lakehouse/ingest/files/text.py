@@ -68,13 +68,13 @@ class _Utf8(io.RawIOBase):
 
     def _decoded(self, chunk: bytes) -> bytes:
         if self._decoder is None:
-            marked = next((name for mark, name in MARKS if chunk.startswith(mark)), self._encoding)
-            self._decoder = codecs.getincrementaldecoder(marked)("strict")
+            self._encoding = next((name for mark, name in MARKS if chunk.startswith(mark)), self._encoding)
+            self._decoder = codecs.getincrementaldecoder(self._encoding)("strict")
         try:
             # Encoding fails too: some codecs let halves of surrogate pairs through, which UTF-8 cannot hold.
             text = self._decoder.decode(chunk, final=not chunk).encode()
         except UnicodeError:
-            if _BINARY.search(chunk):
+            if _BINARY.search(chunk) and not self._encoding.startswith(("utf-16", "utf-32")):
                 raise ObjectFault(UNREADABLE, f"binary data after byte {self._read}") from None
             reason = f"bytes after byte {self._read} are no {self._encoding}"
             raise ObjectFault(BAD_ENCODING, reason) from None
