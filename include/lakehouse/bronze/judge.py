@@ -41,7 +41,8 @@ def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[st
         f"{extra_sql(landed, source, grown)} AS _extra",
         f"{discard_sql(landed, source)} AS _discarded",
         f"{row} AS _landed",
-        f"concat(CAST({fault} AS ARRAY<STRING>), {_array(types)}) AS _type_reasons",
+        f"CAST({fault} AS ARRAY<STRING>) AS _faults",
+        f"{_array(types)} AS _type_reasons",
     )
     faults = [
         (rule.name, f"NOT coalesce(({rule.predicate}), false)")
@@ -53,7 +54,8 @@ def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[st
         *names,
         "_extra",
         f"{row_hash([c.name for c in contract.columns], [*grown, '_extra'])} AS _row_hash",
-        f"concat(_type_reasons, {_array(faults)}) AS _reasons",
+        # Of a row that could not be read, nothing else can be said: that its columns are null is no fault of theirs.
+        f"IF(size(_faults) > 0, _faults, concat(_type_reasons, {_array(faults)})) AS _reasons",
         "_discarded",
         "_landed",
     )
