@@ -89,7 +89,8 @@ class Delimited:
             if bad.size > RECORD_LIMIT:
                 what = f"no line in {RECORD_LIMIT >> 20} MiB has as many fields as the header"
                 raise ObjectFault(UNREADABLE, what) from None
-            if "straddling" not in str(error):
+            # Records that are longer than a block, and quotes that a block's end cut from each other.
+            if not any(told in str(error) for told in ("straddling", "out of sync")):
                 raise ObjectFault(UNREADABLE, "it is no delimited text") from None
             if self._block >= RECORD_LIMIT:
                 what = f"a record is longer than {RECORD_LIMIT >> 20} MiB, or a quoted field never ends"
