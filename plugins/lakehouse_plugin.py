@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from lakehouse_airflow import preload
+from lakehouse_airflow import preload, sla
 
 
 class LakehousePlugin(AirflowPlugin):
-    """The lakehouse in Airflow: its listener."""
+    """The lakehouse in Airflow: its listeners."""
 
     name = "lakehouse"
-    listeners = [preload]
+    listeners = [preload, sla]

@@ -80,8 +80,8 @@ class Lake:
                 actions = [*read_commit(self.path, 0), *actions]
             store.replace(commit_file(self.path, n), encode(actions))
 
-    def publish(self, branch, app=None, transaction=1, **options):
-        return fast_forward(branch, app or branch.id, transaction, {}, **options)
+    def publish(self, branch, app=None, transaction=1, metadata=None, **options):
+        return fast_forward(branch, app or branch.id, transaction, metadata or {}, **options)
 
     def rows(self, version=None):
         if latest_version(self.path) < 0:
