@@ -13,7 +13,8 @@ others do, and the run fails. See runbooks/dq_failover.md.
 **When it is late.** A run has two hours from its start, its gates what their contracts say (20 minutes). A miss mails
 the tables' owners while the run still goes; so does a failure. See runbooks/stuck_run.md.
 
-**Trigger by hand** without a logical date: loads everything from the watermark up to now.
+**Trigger by hand** without a logical date: loads everything from the watermark up to now, or to a moment that
+the form names.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from lakehouse.manifest import load
-from lakehouse_airflow import failure, sla
-from lakehouse_airflow.owners import owners
+from lakehouse_airflow import failure, forms, sla
+from lakehouse_airflow.owners import owner_links, owners
 from lakehouse_airflow.table_group import table_groups
 
 tables = load()
@@ -45,6 +46,8 @@ with DAG(
     # A day's data, and two hours to load it: what the contracts promise as freshness.
     deadline=[sla.run_deadline(timedelta(hours=2), owners(tables)), *sla.gate_deadlines(tables)],
     on_failure_callback=failure.mail_failure(owners(tables)),
+    params=forms.daily(),
+    owner_links=owner_links(tables),
     tags=["lakehouse", "daily"],
     doc_md=__doc__,
 ) as dag:

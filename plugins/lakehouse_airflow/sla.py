@@ -52,9 +52,7 @@ def gate_deadlines(manifest: Manifest) -> list[DeadlineAlert]:
     ]
 
 
-def _alert(
-    what: str, within: timedelta, known: Mapping[str, str], tasks: Sequence[str], runbook: str
-) -> DeadlineAlert:
+def _alert(what: str, within: timedelta, known: Mapping[str, str], tasks: Sequence[str], runbook: str) -> DeadlineAlert:
     told = {"what": what, "seconds": within.total_seconds(), "known": dict(known), "tasks": list(tasks)}
     return DeadlineAlert(
         reference=DeadlineReference.FIXED_DATETIME(UNSTARTED),

@@ -88,7 +88,11 @@ def test_a_deadline_counts_from_the_start_of_the_run(sla: Any):
         data = {"path": path, "kwargs": {"seconds": 1200}}
         return SimpleNamespace(callback=SimpleNamespace(data=data), missed=missed, deadline_time=sla.UNSTARTED)
 
-    ours, past, theirs = deadline("lakehouse_airflow.sla.missed"), deadline("lakehouse_airflow.sla.missed", True), deadline("a.b")
+    ours, past, theirs = (
+        deadline("lakehouse_airflow.sla.missed"),
+        deadline("lakehouse_airflow.sla.missed", True),
+        deadline("a.b"),
+    )
     sla.on_dag_run_running(SimpleNamespace(deadlines=[ours, past, theirs], start_date=NOW), "started")
     assert ours.deadline_time == NOW + timedelta(minutes=20)
     assert past.deadline_time == theirs.deadline_time == sla.UNSTARTED

@@ -78,7 +78,9 @@ def scenario(home: Path, airflow: Airflow) -> None:
     assert airflow.await_run(DAG, "behind", 60).state == "success"
     assert airflow.await_run(DAG, "failing", 60).state == "failed"
     assert airflow.await_run(DAG, backfill, 60).state == "success"
-    assert started(airflow, "behind") > begun + DEADLINE, "it must have waited in the queue for longer than its deadline"
+    assert started(airflow, "behind") > begun + DEADLINE, (
+        "it must have waited in the queue for longer than its deadline"
+    )
     pass_by(airflow, "failing")
     assert [mail["Subject"] for mail in mails(home)] == [
         f"[lakehouse] late: run of {DAG} held",

@@ -8,7 +8,7 @@ import sys
 import structlog
 import typer
 
-from lakehouse.cli import branch, contracts, demo, query, revert, run, sandbox, settings, setup, spark, status
+from lakehouse.cli import branch, contracts, demo, optimize, query, revert, run, sandbox, settings, setup, spark, status
 from lakehouse.errors import LakehouseError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command()(status.status)
 app.command()(run.run)
 app.command()(revert.revert)
 app.command()(query.query)
+app.command()(optimize.optimize)
 app.command()(demo.demo)
 
 

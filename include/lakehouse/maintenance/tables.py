@@ -73,6 +73,4 @@ def maintain(
     landing = 0
     if contract and contract.source:
         landing = expire_landing(name, contract.landing_retention or RETENTION, dry_run=dry_run)
-    return Upkeep(
-        name, files, vacuumed, collected.branches, collected.files, landing, time.monotonic() - began
-    )
+    return Upkeep(name, files, vacuumed, collected.branches, collected.files, landing, time.monotonic() - began)
