@@ -55,7 +55,7 @@ with DAG(
         """The tables that the form names."""
         from lakehouse.maintenance import selected
 
-        return selected(load(), params["tables"])
+        return selected(tables, params["tables"])
 
     OptimizeOperator.partial(
         task_id="optimize",
