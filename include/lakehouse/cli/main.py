@@ -8,7 +8,21 @@ import sys
 import structlog
 import typer
 
-from lakehouse.cli import branch, contracts, demo, optimize, query, revert, run, sandbox, settings, setup, spark, status
+from lakehouse.cli import (
+    branch,
+    contracts,
+    demo,
+    optimize,
+    plan,
+    query,
+    revert,
+    run,
+    sandbox,
+    settings,
+    setup,
+    spark,
+    status,
+)
 from lakehouse.errors import LakehouseError
 
 app = typer.Typer(
@@ -27,6 +41,7 @@ app.command()(run.run)
 app.command()(revert.revert)
 app.command()(query.query)
 app.command()(optimize.optimize)
+app.command()(plan.plan)
 app.command()(demo.demo)
 
 
