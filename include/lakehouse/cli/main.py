@@ -14,6 +14,7 @@ from lakehouse.cli import (
     contracts,
     demo,
     intervals,
+    optimize,
     quarantine,
     query,
     replay,
@@ -50,6 +51,7 @@ app.command()(replay.replay)
 app.command()(revert.revert)
 app.command()(query.query)
 app.command()(test.test)
+app.command()(optimize.optimize)
 app.command()(demo.demo)
 
 
