@@ -87,11 +87,17 @@ def client(service: str, known: Access, **settings: Any) -> Any:
 
 @lru_cache(maxsize=16)
 def _client(service: str, known: Access, settings: tuple[tuple[str, Any], ...], pid: int) -> Any:
+    # Retries are (name, value) pairs here, to be hashable.
+    return fresh_client(
+        service, known, **{name: dict(value) if isinstance(value, tuple) else value for name, value in settings}
+    )
+
+
+def fresh_client(service: str, known: Access, **settings: Any) -> Any:
+    """A boto3 client of the caller's own, who closes it. `settings` are botocore's Config."""
     import boto3
     from botocore.config import Config
 
-    # Retries are (name, value) pairs here, to be hashable.
-    options = {name: dict(value) if isinstance(value, tuple) else value for name, value in settings}
     return boto3.client(
         service,
         endpoint_url=known.endpoint or None,
@@ -99,5 +105,5 @@ def _client(service: str, known: Access, settings: tuple[tuple[str, Any], ...], 
         aws_access_key_id=known.key or None,
         aws_secret_access_key=known.secret or None,
         aws_session_token=known.token or None,
-        config=Config(**options),
+        config=Config(**settings),
     )

@@ -41,6 +41,8 @@ class Settings:
     watermark_location: str
     #: Airflow connection whose password keys the PII tokens (HMAC-SHA256).
     pii_key_connection: str
+    #: Inputs of a computed table that are smaller together, in bytes, are read in full. `LAKEHOUSE_INCREMENTS_FROM`.
+    increments_from_bytes: int
     #: Folder of the JSON logs.
     logs: Path
     #: File the CLI appends OpenLineage events to.
@@ -77,6 +79,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         watermark_store=text("watermarks", "store"),
         watermark_location=text("watermarks", "location"),
         pii_key_connection=text("pii_key_connection"),
+        increments_from_bytes=int(env.get("LAKEHOUSE_INCREMENTS_FROM") or text("increments_from_bytes") or 0),
         logs=Path(text("logs")),
         lineage=Path(text("lineage")),
     )

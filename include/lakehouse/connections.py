@@ -156,7 +156,15 @@ def open_source(conn_id: str) -> Any:
         return open_snowflake(conn)
     if conn.conn_type in ("postgres", "redshift"):
         return open_postgres(conn)
+    if conn.conn_type == "aws":
+        from lakehouse import aws
+
+        return aws.fresh_client("s3", aws.of(conn))
+    if conn.conn_type == "fs":
+        from lakehouse.ingest.files.stores import Folder
+
+        return Folder(str(conn.extra.get("path") or "/"))
     raise ConnectionMalformed(
         f"Connection '{conn_id}' is of type '{conn.conn_type}', which no source client serves.",
-        "Use a connection of type snowflake, postgres or redshift.",
+        "Use a connection of type snowflake, postgres, redshift, aws or fs.",
     )

@@ -146,9 +146,17 @@ def compile_manifest(where: list[Path]) -> Manifest:
     from lakehouse.contracts import load_contract
     from lakehouse.transform.sql import parse_transform
 
-    entries = {}
+    entries: dict[str, Entry] = {}
+    keys: dict[str, str] = {}
     for folder in where:
         contract = load_contract(folder)
+        if contract.source:
+            other = keys.setdefault(contract.source.watermark_key, contract.name)
+            if other != contract.name:
+                raise ManifestError(
+                    f"{contract.name} and {other} have the watermark key {contract.source.watermark_key} in common.",
+                    f"Give {contract.path} a source.watermarkKey of its own.",
+                )
         reads = () if contract.source else parse_transform(folder).reads
         entries[contract.name] = Entry(
             name=contract.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lakehouse import paths
@@ -15,9 +16,12 @@ class QueryRefused(LakehouseError):
     """A query that is no SELECT over known tables."""
 
 
-def run_query(sql: str) -> DataFrame:
-    """The result of `sql` as a frame. Raises QueryRefused for anything but one SELECT over published tables."""
-    from lakehouse.delta import latest_version
+def run_query(sql: str, as_of: datetime | None = None) -> DataFrame:
+    """The result of `sql` as a frame, over the tables as they are or as they were published at `as_of`.
+
+    Raises QueryRefused for anything but one SELECT over tables published by then.
+    """
+    from lakehouse.delta import latest_version, version_at
     from lakehouse.spark import connect
     from lakehouse.transform.inputs import Input, register
     from lakehouse.transform.sql import parse_query
@@ -25,9 +29,13 @@ def run_query(sql: str) -> DataFrame:
     tree = parse_query(sql)
     inputs = {}
     for name in tree.reads:
-        version = latest_version(paths.table(name))
+        path = paths.table(name)
+        version = latest_version(path) if as_of is None else version_at(path, as_of)
         if version < 0:
-            raise QueryRefused(f"There is no published table '{name}'.", "See `lakehouse status` for what there is.")
+            when = f" at {as_of.isoformat()}" if as_of else ""
+            raise QueryRefused(
+                f"There is no published table '{name}'{when}.", "See `lakehouse status` for what there is."
+            )
         inputs[name] = Input(name, paths.table(name), version, version)
     spark = connect("query")
     from pyspark.errors import PySparkException

@@ -56,7 +56,7 @@ def table_status(manifest: Manifest) -> list[TableStatus]:
                 version=stats.version,
                 rows=stats.rows,
                 files=stats.files,
-                **{name: _total(published, count) for name, count in _TOTALS.items()},
+                **{name: _total(published, counts) for name, counts in _TOTALS.items()},
                 watermark=mark,
                 gate=_gate(events),
                 published=published[-1].event_ts if published else None,
@@ -66,16 +66,16 @@ def table_status(manifest: Manifest) -> list[TableStatus]:
 
 
 _TOTALS = {
-    "new": "inserted",
-    "changed": "updated",
-    "removed": "deleted",
-    "duplicates": "duplicates",
-    "quarantined": "quarantined",
+    "new": ("inserted", "superseded"),
+    "changed": ("updated",),
+    "removed": ("deleted",),
+    "duplicates": ("duplicates",),
+    "quarantined": ("quarantined",),
 }
 
 
-def _total(events: Sequence[Event], count: str) -> int:
-    return sum(event.counts.get(count, 0) for event in events)
+def _total(events: Sequence[Event], counts: Sequence[str]) -> int:
+    return sum(event.counts.get(count, 0) for event in events for count in counts)
 
 
 def _gate(events: Sequence[Event]) -> str:

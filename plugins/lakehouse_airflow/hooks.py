@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
+from airflow.providers.standard.hooks.filesystem import FSHook
 from airflow.sdk import BaseHook
 
 
@@ -20,6 +22,12 @@ class LakehouseSnowflakeHook(SnowflakeHook):
 def open_source(conn_id: str) -> Any:
     """An open client connection for `conn_id`, by the hook of its type."""
     connection = BaseHook.get_connection(conn_id)
+    if connection.conn_type == "aws":
+        return S3Hook(aws_conn_id=conn_id).get_conn()
+    if connection.conn_type == "fs":
+        from lakehouse.ingest.files.stores import Folder
+
+        return Folder(FSHook(fs_conn_id=conn_id).get_path() or "/")
     if connection.conn_type == "snowflake":
         return LakehouseSnowflakeHook(snowflake_conn_id=conn_id).get_conn()
     return connection.get_hook().get_conn()

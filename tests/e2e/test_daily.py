@@ -10,6 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from lakehouse import config, ledger, paths, watermarks
+from lakehouse.books import books
 from lakehouse.sandbox.demo import Demo, seed
 from lakehouse.sandbox.rest import Airflow
 from tests.e2e import oracle
@@ -89,6 +90,11 @@ def test_quarantine_holds_exactly_what_was_planted(platform: Platform) -> None:
             if fault["rule"] and not (n == 0 and (fault["table"], str(fault["key"])) in unseen):
                 key = (f"bronze.{fault['table']}", fault["rule"])
                 planted[key] = planted.get(key, 0) + 1
+    for n in range(4):
+        for file in json.loads((folder / f"files-{n:03d}.json").read_text())["files"]:
+            if file["rule"]:
+                key = ("bronze.vendor_prices", file["rule"])
+                planted[key] = planted.get(key, 0) + 1
     held = oracle.ask(
         'SELECT "table", rule, count(*) FROM (SELECT "table", unnest(reasons) AS rule FROM q) GROUP BY ALL',
         {"q": DeltaTable(paths.ops("quarantine")).to_pyarrow_table()},
@@ -99,6 +105,7 @@ def test_quarantine_holds_exactly_what_was_planted(platform: Platform) -> None:
 def test_books_balance_for_every_load(platform: Platform) -> None:
     """CON-5: extracted = inserted + unchanged duplicates + quarantined; and the table holds what was inserted."""
     for entry in platform.manifest.layer("bronze"):
+        assert books(entry.name).faults == ()
         published = [e for e in ledger.read(entry.name) if e.event == "published"]
         for event in published:
             counts = event.counts
@@ -111,7 +118,7 @@ def test_books_balance_for_every_load(platform: Platform) -> None:
 def test_watermarks_stand_at_the_end_of_the_last_day(platform: Platform) -> None:
     end = datetime(2025, 10, 4, tzinfo=UTC)
     assert set(watermarks.store().all().values()) == {end}
-    assert len(watermarks.store().all()) == 5
+    assert len(watermarks.store().all()) == 6
 
 
 def test_every_task_tells_its_lineage(platform: Platform) -> None:

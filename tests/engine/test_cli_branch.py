@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lakehouse.cli import branch as cli
-from lakehouse.cli import revert as cli_revert
+from lakehouse.cli import confirm
 from lakehouse.cli.main import app
 from lakehouse.delta import drop_branch, latest_version
 from lakehouse.delta.compare import compare
@@ -86,7 +86,7 @@ def test_collect_tells_what_it_did(known):
 
 def test_revert_asks_first(known):
     known.publish(known.append((3, "wrong")))
-    with pytest.raises(cli_revert.NotConfirmed, match="--yes"):
+    with pytest.raises(confirm.NotConfirmed, match="--yes"):
         run("revert", "ops.t", "1")
     assert latest_version(known.path) == 1
     assert "1 rows removed" in run("revert", "ops.t", "1", "--yes", "--reason", "wrong rates")
@@ -100,9 +100,9 @@ def test_revert_asks_first(known):
 @pytest.mark.parametrize(("answer", "version"), [("n\n", 1), ("y\n", 2)])
 def test_revert_on_a_terminal(known, monkeypatch, answer, version):
     known.publish(known.append((3, "wrong")))
-    monkeypatch.setattr(cli_revert, "_terminal", lambda: True)
+    monkeypatch.setattr(confirm, "on_terminal", lambda: True)
     try:
         run("revert", "ops.t", "1", input=answer)
-    except cli_revert.NotConfirmed:
+    except confirm.NotConfirmed:
         assert answer == "n\n"
     assert latest_version(known.path) == version

@@ -115,7 +115,8 @@ def test_every_shape_under_a_policy_and_back(spark: Any, contract: Contract, tmp
     lane.load("plain")
     counts = lane.load(*SHAPES)
     discarded = {2, 4, 6, 10} if policy == "discard_row" else set()
-    assert counts == {"judged": 10, "quarantined": 1, "discarded": len(discarded)}
+    told = {name: counts[name] for name in ("judged", "quarantined", "discarded")}
+    assert told == {"judged": 10, "quarantined": 1, "discarded": len(discarded)}
     rows = lane.rows()
     assert rows.keys() == {1, 2, 3, 4, 5, 6, 7, 9, 10} - discarded
     assert lane.reasons() == {8: ["price_type"]}

@@ -30,6 +30,7 @@ def contract(*rules: Rule) -> Contract:
         publish_group="",
         source=None,
         scd2=None,
+        affected_keys={},
         quarantine_threshold=0.05,
         sla={},
         tags=(),

@@ -69,7 +69,7 @@ def catalog() -> dict[str, dict[str, dict[str, str]]]:
 
 def test_the_shop_is_complete() -> None:
     assert {layer: sum(c.layer == layer for c in CONTRACTS.values()) for layer in LAYERS} == {
-        "bronze": 5,
+        "bronze": 6,
         "silver": 6,
         "gold": 5,
     }
@@ -148,6 +148,7 @@ def test_bronze_comes_from_sources_and_every_source_has_a_bookmark_of_its_own() 
         "bronze.customers": "snowflake_customers_max_ts",
         "bronze.products": "snowflake_products_max_ts",
         "bronze.behavior_events": "redshift_behavior_max_ts",
+        "bronze.vendor_prices": "vendor_prices_max_ts",
     }
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.landing import EXTRA
-from lakehouse.sqltext import quote
+from lakehouse.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,6 +30,10 @@ _PLAIN = ("bigint", "int", "smallint", "tinyint", "double", "float", "boolean", 
 
 class SchemaFrozen(LakehouseError):
     """A source under the policy `freeze` changed its columns."""
+
+
+#: How JSON has times: Spark's own way would cut them at milliseconds.
+TIMES = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
 
 
 def landed(spark: SparkSession, folder: str) -> list[DataFrame]:
@@ -77,12 +81,18 @@ def evolved(contract: Contract, source: Source, frames: Sequence[DataFrame], the
 
 def extra_sql(frame: DataFrame, source: Source, grown: dict[str, str]) -> str:
     """SQL of `_extra`: the values of unknown columns that are no column of the table, as JSON; null without any."""
-    kept = [name for name in unknown(frame) if name not in grown]
+    # By name: a row is the same row whatever order the source has its columns in.
+    kept = sorted(name for name in unknown(frame) if name not in grown)
     if not kept or source.schema_policy not in ("keep", "evolve"):
         return "CAST(NULL AS STRING)"
     fields = ", ".join(f"{quote(EXTRA + name)} AS {quote(name)}" for name in kept)
     none = " AND ".join(f"{quote(EXTRA + name)} IS NULL" for name in kept)
-    return f"IF({none}, NULL, to_json(struct({fields})))"
+    return f"IF({none}, NULL, {as_json(fields)})"
+
+
+def as_json(fields: str) -> str:
+    """SQL of the JSON object of `fields`, which are SQL too; without those that are null."""
+    return f"to_json(struct({fields}), map('timestampFormat', {literal(TIMES)}))"
 
 
 def discard_sql(frame: DataFrame, source: Source) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakehouse.bronze.drift import discard_sql, extra_sql, unknown
+from lakehouse.bronze.drift import as_json, discard_sql, extra_sql, unknown
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.ingest.feed import FAULT
-from lakehouse.ingest.landing import EXTRA
+from lakehouse.ingest.landing import EXTRA, KEPT
 from lakehouse.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -33,14 +33,16 @@ def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[st
         for name, kind, given in columns
     ]
     types = [(f"{name}_type", _type_fault(given, kind)) for name, kind, given in columns if given]
-    whole = ", ".join(f"{quote(name)} AS {quote(name.removeprefix(EXTRA))}" for name in landed.columns)
+    whole = ", ".join(f"{quote(name)} AS {quote(_shown(name, contract))}" for name in landed.columns)
+    row = KEPT if KEPT in landed.columns else as_json(whole)
     fault = f"IF({FAULT} IS NULL, array(), array({FAULT}))" if FAULT in landed.columns else "array()"
     typed = landed.selectExpr(
         *casts,
         f"{extra_sql(landed, source, grown)} AS _extra",
         f"{discard_sql(landed, source)} AS _discarded",
-        f"to_json(struct({whole})) AS _landed",
-        f"concat(CAST({fault} AS ARRAY<STRING>), {_array(types)}) AS _type_reasons",
+        f"{row} AS _landed",
+        f"CAST({fault} AS ARRAY<STRING>) AS _faults",
+        f"{_array(types)} AS _type_reasons",
     )
     faults = [
         (rule.name, f"NOT coalesce(({rule.predicate}), false)")
@@ -52,10 +54,17 @@ def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[st
         *names,
         "_extra",
         f"{row_hash([c.name for c in contract.columns], [*grown, '_extra'])} AS _row_hash",
-        f"concat(_type_reasons, {_array(faults)}) AS _reasons",
+        # Of a row that could not be read, nothing else can be said: that its columns are null is no fault of theirs.
+        f"IF(size(_faults) > 0, _faults, concat(_type_reasons, {_array(faults)})) AS _reasons",
         "_discarded",
         "_landed",
     )
+
+
+def _shown(name: str, contract: Contract) -> str:
+    """Name of a landed column in the kept row: the source's own, unless a column of the contract has it."""
+    own = name.removeprefix(EXTRA)
+    return name if any(column.name == own for column in contract.columns) else own
 
 
 def row_hash(columns: list[str], more: list[str]) -> str:

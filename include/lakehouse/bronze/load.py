@@ -13,9 +13,11 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from lakehouse.bronze.judge import judged
-from lakehouse.bronze.quarantine import set_aside
+from lakehouse.bronze.quarantine import rows_of_load, set_aside
+from lakehouse.bronze.verdicts import record_verdicts
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
+from lakehouse.ingest.landing import KEPT
 from lakehouse.killpoints import reach
 from lakehouse.ledger.windows import Window
 from lakehouse.sqltext import literal, quote, timestamp
@@ -32,7 +34,12 @@ COUNTS = {"total": "count(*)", "bad": f"count_if({BAD})", "discarded": "count_if
 
 
 class LoadFailed(LakehouseError):
-    """A load that must not be published."""
+    """A load that must not be published. `counts` tells what became of its rows: see `load`."""
+
+    def __init__(self, what: str, remedy: str, counts: dict[str, int]) -> None:
+        """Keep the counts for the ledger."""
+        super().__init__(what, remedy)
+        self.counts = counts
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,16 @@ def load(
     grown: dict[str, str],
     windows: tuple[Window, ...],
     stamp: LoadStamp,
+    *,
+    replay: bool = False,
 ) -> dict[str, int]:
-    """Append the new good rows of the landed `frames` to `branch`; counts: judged, quarantined, discarded.
+    """Append the new good rows of the landed `frames` to `branch`; counts: judged, quarantined, set_aside, discarded,
+    superseded.
 
-    `grown` are the table's columns beyond the contract. Quarantined are those new in this load. Raises LoadFailed
-    above the contract's quarantine threshold (CON-2).
+    `grown` are the table's columns beyond the contract. Quarantined are those new in this load, or, where the rows
+    come from quarantine, those that stay there; set_aside are those, and what earlier attempts at the load had
+    quarantined. Of a replay, superseded are rows appended though their key has a
+    newer state. Raises LoadFailed above the contract's quarantine threshold (CON-2).
     """
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
@@ -70,7 +82,7 @@ def load(
     counted = rows.observe(seen, *[F.expr(f"{sql} AS {name}") for name, sql in COUNTS.items()])
     identity = [*contract.primary_key, source.cursor, "_row_hash"]
     good = counted.where("size(_reasons) = 0 AND NOT _discarded").dropDuplicates(identity)
-    known = _known(spark, branch, source, windows, rows)
+    known = _known(spark, branch, source, () if replay else windows, rows)
     if known is not None:
         good = good.join(known.select(*map(quote, identity)), on=identity, how="left_anti")
     good.selectExpr(
@@ -84,15 +96,22 @@ def load(
     ).write.format("delta").mode("append").save(branch.path)
     reach("load.appended")
     total, bad, discarded = _counted(seen, rows)
-    aside = set_aside(spark, contract, source, rows.where(BAD), stamp) if bad else 0
-    if bad > contract.quarantine_threshold * total:
+    kept = any(KEPT in frame.columns for frame in frames)
+    if kept:
+        record_verdicts(contract, rows, stamp)
+    aside = bad if kept or not bad else set_aside(spark, contract, source, rows.where(BAD), stamp)
+    counts = {"judged": total, "quarantined": aside, "discarded": discarded}
+    counts["set_aside"] = bad if kept else rows_of_load(contract, stamp)
+    # Rows from quarantine were at fault once already: that some still are is no news.
+    if bad > contract.quarantine_threshold * total and not kept:
         raise LoadFailed(
             f"{contract.name}: {bad} of {total} rows broke the contract, above its quarantineThreshold of "
             f"{contract.quarantine_threshold:.1%}; nothing was published.",
-            f'See them with `lakehouse query "SELECT reasons, count(*) FROM ops.quarantine WHERE table = '
-            f"'{contract.name}' GROUP BY 1\"`; mend the source, or the contract {contract.path}, and clear the task.",
+            f"See them with `lakehouse quarantine list --table {contract.name}`; mend the source, or the contract "
+            f"{contract.path}, and clear the task.",
+            counts,
         )
-    return {"judged": total, "quarantined": aside, "discarded": discarded}
+    return {**counts, "superseded": _superseded(spark, contract, source, branch) if replay else 0}
 
 
 def _counted(seen: Observation, rows: DataFrame) -> tuple[int, ...]:
@@ -112,12 +131,12 @@ def _known(
     spark: SparkSession, branch: Branch, source: Source, windows: tuple[Window, ...], rows: DataFrame
 ) -> DataFrame | None:
     """Published rows whose cursor could come again: statistics on the cursor leave other files unread (ING-5)."""
-    if branch.base_version < 0 or not windows:
+    if branch.base_version < 0:
         return None
     cursor = quote(source.cursor)
-    published = spark.read.format("delta").option("versionAsOf", branch.base_version).load(branch.table_path)
-    if source.whole:
-        # A delivery may hold rows of any time.
+    published = _published(spark, branch)
+    if source.whole or not windows:
+        # A delivery, or a replay, may hold rows of any time.
         span = rows.selectExpr(*[f"unix_micros(CAST({end}({cursor}) AS TIMESTAMP)) AS {end}" for end in ("min", "max")])
         first = span.first()
         if not first or first["min"] is None:
@@ -127,3 +146,20 @@ def _known(
     low = min(w.low for w in windows) - source.lookback
     high = max(w.high for w in windows)
     return published.where(f"{cursor} > {timestamp(low)} AND {cursor} <= {timestamp(high)}")
+
+
+def _superseded(spark: SparkSession, contract: Contract, source: Source, branch: Branch) -> int:
+    """Rows of the branch whose key has a newer state in the table. A log takes them in all the same (CON-4)."""
+    if branch.base_version < 0:
+        return 0
+    key, cursor = list(contract.primary_key), quote(source.cursor)
+    added = spark.read.format("delta").load(branch.path).select(*map(quote, [*key, source.cursor]))
+    published = _published(spark, branch).join(added.select(*map(quote, key)), on=key, how="left_semi")
+    names = ", ".join(map(quote, key))
+    newest = published.selectExpr(*map(quote, key), f"max({cursor}) OVER (PARTITION BY {names}) AS _newest").distinct()
+    return int(added.join(newest, on=key).where(f"{cursor} < _newest").count())
+
+
+def _published(spark: SparkSession, branch: Branch) -> DataFrame:
+    """The table as the branch found it."""
+    return spark.read.format("delta").option("versionAsOf", branch.base_version).load(branch.table_path)

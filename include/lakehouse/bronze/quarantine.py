@@ -79,6 +79,22 @@ def set_aside(spark: SparkSession, contract: Contract, source: Source, bad: Data
     return int(entries.join(held, on="quarantine_id", how="left_semi").count())
 
 
+def rows_of_load(contract: Contract, stamp: LoadStamp) -> int:
+    """How many rows quarantine holds of this load, whichever attempt set them aside."""
+    import pyarrow.compute as pc
+
+    from lakehouse.delta import dataset
+
+    held = dataset(paths.ops("quarantine"))
+    mine = (pc.field("table") == contract.name) & (pc.field("batch_id") == stamp.batch_id)
+    return 0 if held is None else int(held.count_rows(filter=mine & (pc.field("load") == stamp.load)))
+
+
+def identity(contract: Contract) -> str:
+    """SQL of a judged row's quarantine_id."""
+    return f"sha2(concat({literal(contract.name + chr(10))}, _landed), 256)"
+
+
 def _publish(
     spark: SparkSession, contract: Contract, entries: DataFrame, stamp: LoadStamp, spec: TableSpec, number: int
 ) -> int | None:
@@ -107,7 +123,7 @@ def _entries(contract: Contract, source: Source, bad: DataFrame, stamp: LoadStam
     """The rows of `bad` as quarantine holds them, each once."""
     key = ", ".join(map(quote, contract.primary_key))
     return bad.selectExpr(
-        f"sha2(concat({literal(contract.name + chr(10))}, _landed), 256) AS quarantine_id",
+        f"{identity(contract)} AS quarantine_id",
         f"{literal(contract.name)} AS table",
         f"{literal(stamp.batch_id)} AS batch_id",
         f"CAST({int(stamp.load)} AS BIGINT) AS load",

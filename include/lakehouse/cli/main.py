@@ -9,12 +9,16 @@ import structlog
 import typer
 
 from lakehouse.cli import (
+    books,
     branch,
     contracts,
     demo,
+    intervals,
     optimize,
     plan,
+    quarantine,
     query,
+    replay,
     revert,
     run,
     sandbox,
@@ -22,6 +26,8 @@ from lakehouse.cli import (
     setup,
     spark,
     status,
+    test,
+    watermarks,
 )
 from lakehouse.errors import LakehouseError
 
@@ -35,11 +41,17 @@ app.add_typer(contracts.app, name="contracts")
 app.add_typer(settings.app, name="settings")
 app.add_typer(spark.app, name="spark")
 app.add_typer(branch.app, name="branch")
+app.add_typer(watermarks.app, name="watermarks")
+app.add_typer(quarantine.app, name="quarantine")
 app.command()(setup.setup)
 app.command()(status.status)
 app.command()(run.run)
+app.command()(intervals.intervals)
+app.command()(books.books)
+app.command()(replay.replay)
 app.command()(revert.revert)
 app.command()(query.query)
+app.command()(test.test)
 app.command()(optimize.optimize)
 app.command()(plan.plan)
 app.command()(demo.demo)

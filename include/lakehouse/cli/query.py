@@ -12,11 +12,24 @@ SQL = typer.Argument(help="Spark SQL; tables as layer.table or ops.<name>, e.g. 
 LIMIT = typer.Option(help="Print at most this many rows; 0 prints all.", min=0)
 
 
-def query(sql: Annotated[str, SQL], output: Output = Format.table, limit: Annotated[int, LIMIT] = 1000) -> None:
+AS_OF = typer.Option(help="Read every table as it was published at this moment (ISO 8601, UTC unless it says so).")
+
+
+def query(
+    sql: Annotated[str, SQL],
+    output: Output = Format.table,
+    limit: Annotated[int, LIMIT] = 1000,
+    as_of: Annotated[str, AS_OF] = "",
+) -> None:
     """Run one SELECT over published tables and print the rows."""
+    from lakehouse.contracts.properties import moment
     from lakehouse.query import run_query
 
-    frame = run_query(sql)
+    try:
+        at = moment(as_of) if as_of else None
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; write ISO 8601, e.g. 2025-10-02T06:00:00Z", param_hint="--as-of") from error
+    frame = run_query(sql, at)
     rows = [row.asDict() for row in (frame.limit(limit + 1) if limit else frame).collect()]
     cut = bool(limit) and len(rows) > limit
     show(rows[:limit] if cut else rows, output)

@@ -34,8 +34,8 @@ def run(
     from lakehouse.pipeline.batch import Run
     from lakehouse.pipeline.run import run_tables
 
-    low = _moment(start, "start") if start else None
-    high = _moment(end, "end", last=True) if end else now()
+    low = moment(start, "start") if start else None
+    high = moment(end, "end", last=True) if end else now()
     if low and low >= high:
         raise LakehouseError(f"--start {start} is not before --end {end}.", "Give an earlier start.")
     tables = manifest.load()
@@ -51,15 +51,16 @@ def run(
             lambda: (connections.get(settings().pii_key_connection).password or "").encode(),
             lambda table, step: line.update(f"{table}: {step}"),
         )
-    show([_row(batch) for batch in batches], output)
+    show([outcome(batch) for batch in batches], output)
 
 
-def _row(batch: Any) -> dict[str, Any]:
+def outcome(batch: Any) -> dict[str, Any]:
+    """What one batch did, as a row to show."""
     counts = batch.counts
     return {
         "table": batch.table,
         "version": counts.get("version"),
-        "new": counts.get("inserted", 0),
+        "new": counts.get("inserted", 0) + counts.get("superseded", 0),
         "changed": counts.get("updated", 0),
         "removed": counts.get("deleted", 0),
         "quarantined": counts.get("quarantined", 0),
@@ -68,7 +69,7 @@ def _row(batch: Any) -> dict[str, Any]:
     }
 
 
-def _moment(text: str, option: str, last: bool = False) -> datetime:
+def moment(text: str, option: str, last: bool = False) -> datetime:
     """A day (`last`: its end) or a moment, in UTC."""
     try:
         value = datetime.fromisoformat(text)

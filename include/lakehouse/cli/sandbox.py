@@ -95,7 +95,7 @@ DAY_OPTION = typer.Option(
 
 @app.command()
 def seed(day: Annotated[int, DAY_OPTION] = 3) -> None:
-    """Let the shop live up to a day: rows appear and change in Snowflake and Redshift. Days applied already stay."""
+    """Let the shop live up to a day: rows appear and change in the sources, files in S3. Days applied already stay."""
     from lakehouse.sandbox import demo
 
     typer.echo(f"{demo.seed(day)} rows are new in the sources.")

@@ -118,6 +118,9 @@ class Contract:
     publish_group: str
     source: Source | None
     scd2: Scd2 | None
+    #: Input -> {its column: column of this table}: rows that a change of an input row touches, where the SQL does not
+    #: tell. Empty: it does.
+    affected_keys: Mapping[str, Mapping[str, str]]
     #: Share of a load's rows (0..1) above which quarantine becomes a failure (CON-2).
     quarantine_threshold: float
     sla: dict[str, Any]

@@ -90,6 +90,7 @@ class _Reader:
             publish_group=str(custom.get("publishGroup") or ""),
             source=self._source(custom, columns),
             scd2=self._scd2(custom, strategy, columns, key),
+            affected_keys=self._affected_keys(custom.get("affectedKeys", {}), {c.name for c in columns}),
             quarantine_threshold=self._threshold(custom.get("quarantineThreshold", 0.05)),
             sla=sla,
             gate_deadline=gate_deadline(sla, lambda what, fix: self.problem(("slaProperties",), what, fix)),
@@ -224,6 +225,14 @@ class _Reader:
             return None
         value = custom.get("scd2")
         return read_scd2(value, columns, key, lambda entry, what, fix: self.problem((*at, entry), what, fix))
+
+    def _affected_keys(self, value: Any, names: set[str]) -> dict[str, dict[str, str]]:
+        pairs = value.values() if isinstance(value, dict) else [None]
+        if all(isinstance(p, dict) and p and set(p.values()) <= names for p in pairs):
+            return {str(table): dict(columns) for table, columns in value.items()}
+        what = "affectedKeys does not map each input's columns to columns of this contract"
+        self.problem(self._at_custom("affectedKeys"), what, "Write e.g. {silver.orders: {order_id: order_id}}.")
+        return {}
 
     def _zorder(self, custom: dict[str, Any], columns: list[Column]) -> tuple[str, ...]:
         at, names = self._at_custom("layout"), {c.name for c in columns}

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, get_args
 
+from lakehouse.contracts.files import option_faults
 from lakehouse.contracts.model import SchemaPolicy, Source
 from lakehouse.contracts.properties import duration, moment
 
 _REQUIRED = {"connection", "type", "object", "cursor", "initialValue"}
 _OPTIONAL = {"lookback", "chunk", "watermarkKey", "emptyIsError", "missingIsError", "schemaPolicy", "options"}
 #: Kinds of source, and what `options` of each may say: {name: (type, whether it must be there)}.
-KINDS: dict[str, dict[str, tuple[type, bool]]] = {"snowflake": {}, "redshift": {}}
+KINDS: dict[str, dict[str, tuple[type, bool]]] = {
+    "snowflake": {},
+    "redshift": {},
+    "files": dict.fromkeys(("pattern", "format", "delimiter", "encoding", "occurrence"), (str, False)),
+}
+#: What else is to be checked of the options of a kind: function(options, columns) -> (option, what, remedy).
+CHECKS = {"files": option_faults}
 
 Complain = Callable[[str, str, str], None]
 
@@ -32,10 +40,17 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
     if value.get("cursor") is not None and value["cursor"] not in columns:
         complain("cursor", f"cursor '{value['cursor']}' is no column of this contract", "Name one of its columns.")
         faults += 1
-    faults += _kind_faults(value, complain)
+    faults += _kind_faults(value, columns, complain)
     policy = value.get("schemaPolicy", "keep")
     if policy not in get_args(SchemaPolicy):
         complain("schemaPolicy", f"schema policy '{policy}'", f"Use one of: {', '.join(get_args(SchemaPolicy))}.")
+        faults += 1
+
+    key = value.get("watermarkKey", "")
+    if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z0-9_.-]*", key):
+        complain(
+            "watermarkKey", f"source.watermarkKey {key!r}", "Use letters, digits, _, . and -: stores take no other."
+        )
         faults += 1
 
     def parsed(key: str, reader: Callable[[object], Any], default: Any) -> Any:
@@ -62,7 +77,7 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
         initial_value=initial,
         lookback=lookback,
         chunk=chunk,
-        watermark_key=value.get("watermarkKey") or f"{value['connection']}_{value['object']}".lower().replace(".", "_"),
+        watermark_key=key or re.sub(r"[^a-z0-9_-]+", "_", f"{value['connection']}_{value['object']}".lower()),
         empty_is_error=bool(value.get("emptyIsError", False)),
         missing_is_error=bool(value.get("missingIsError", False)),
         schema_policy=policy,
@@ -70,7 +85,7 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
     )
 
 
-def _kind_faults(value: dict[str, Any], complain: Complain) -> int:
+def _kind_faults(value: dict[str, Any], columns: set[str], complain: Complain) -> int:
     """Complain of an unknown kind, and of options that do not fit it; how many faults."""
     kind, options = str(value.get("type")), value.get("options") or {}
     if kind not in KINDS:
@@ -92,5 +107,9 @@ def _kind_faults(value: dict[str, Any], complain: Complain) -> int:
     for name, (_, required) in allowed.items():
         if required and name not in options:
             complain("options", f"source.options.{name} is missing", f"A source of type {kind} needs it.")
+            faults += 1
+    if not faults and kind in CHECKS:
+        for name, what, remedy in CHECKS[kind](options, columns):
+            complain("options", f"source.options.{name}: {what}", remedy)
             faults += 1
     return faults

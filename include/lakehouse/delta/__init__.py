@@ -9,14 +9,16 @@ from lakehouse.delta.describe import TableStats, schema_columns, table_stats
 from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
-from lakehouse.delta.log import commit_metadata, latest_version, transaction_version
+from lakehouse.delta.feed import changed_since, feed_problem
+from lakehouse.delta.log import commit_metadata, latest_version, transaction_version, version_at
 from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, create_table, fast_forward
 from lakehouse.delta.record import Branch, BranchRefused
-from lakehouse.delta.revert import RevertRefused, revert
-from lakehouse.delta.rows import append_rows, read_rows, scan
+from lakehouse.delta.revert import RevertRefused, revert, reverted_versions
+from lakehouse.delta.rows import append_rows, dataset, read_rows, scan
 from lakehouse.delta.schema import TypeUnknown
 from lakehouse.delta.spec import DEFAULT_PROPERTIES, ColumnSpec, SchemaChanged, TableSpec
 from lakehouse.delta.store import StoreUnsupported
+from lakehouse.delta.transactions import Commit, commit_of, transactions
 
 __all__ = [
     "DEFAULT_PROPERTIES",
@@ -26,6 +28,7 @@ __all__ = [
     "CollectRefused",
     "Collected",
     "ColumnSpec",
+    "Commit",
     "Diff",
     "PublishConflict",
     "Published",
@@ -38,19 +41,26 @@ __all__ = [
     "TypeUnknown",
     "UnknownFeature",
     "append_rows",
+    "changed_since",
     "collect",
     "commit_metadata",
+    "commit_of",
     "create_table",
+    "dataset",
     "diff",
     "drop_branch",
     "fast_forward",
+    "feed_problem",
     "latest_version",
     "open_branch",
     "read_rows",
     "revert",
+    "reverted_versions",
     "scan",
     "schema_columns",
     "table_sql",
     "table_stats",
     "transaction_version",
+    "transactions",
+    "version_at",
 ]

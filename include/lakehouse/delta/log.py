@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from lakehouse.delta import store
@@ -76,6 +77,18 @@ def commit_info(path: str, version: int) -> dict[str, Any]:
         return {}
 
 
+def version_at(path: str, moment: datetime) -> int:
+    """The last version committed by `moment`, as far as the log goes back; -1 where there was no table yet."""
+    found = -1
+    for version in sorted(versions(path)):
+        told = commit_info(path, version).get("timestamp")
+        if told is not None and told > moment.timestamp() * 1000:
+            break
+        if told is not None:
+            found = version
+    return found
+
+
 def transaction_version(path: str, app_id: str) -> int | None:
     """The last transaction of `app_id` that the table holds; None where it holds none or does not exist."""
     if latest_version(path) < 0:
@@ -86,7 +99,7 @@ def transaction_version(path: str, app_id: str) -> int | None:
 
 def committed_at(path: str, app_id: str, transaction: int, after: int) -> int | None:
     """Version of the first commit after `after` that carries `transaction` of `app_id`, or a later one."""
-    for version in range(after + 1, latest_version(path) + 1):
+    for version in sorted(v for v in set(versions(path)) if v > after):
         try:
             for action in read_commit(path, version):
                 txn = action.get("txn", {})

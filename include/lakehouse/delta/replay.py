@@ -6,7 +6,7 @@ Not for reading data, and not for changes between versions.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,9 +43,9 @@ def active_files(path: str, version: int) -> list[dict[str, Any]]:
 def files_at(path: str, version: int) -> Files:
     """The files of `version`. Raises LogIncomplete where commits are gone, UnknownFeature for a v2 checkpoint."""
     files = Files({}, {})
-    start, parts = _newest_checkpoint(path, version)
+    start, parts = newest_checkpoint(path, version)
     for part in parts:
-        for action in _of_checkpoint(path, part):
+        for action in of_checkpoint(path, part, ("add", "remove")):
             _apply(files, action)
     number = start
     try:
@@ -77,7 +77,7 @@ def _apply(files: Files, action: Action) -> None:
         files.removed[name] = action["remove"]
 
 
-def _newest_checkpoint(path: str, version: int) -> tuple[int, list[str]]:
+def newest_checkpoint(path: str, version: int) -> tuple[int, list[str]]:
     """Version and files of the newest whole checkpoint up to `version`; -1 and none where there is none."""
     found: dict[int, dict[str, int]] = {}
     for name in store.names(log_folder(path)):
@@ -95,11 +95,12 @@ def _newest_checkpoint(path: str, version: int) -> tuple[int, list[str]]:
     return -1, []
 
 
-def _of_checkpoint(path: str, name: str) -> Iterator[Action]:
+def of_checkpoint(path: str, name: str, kinds: Sequence[str]) -> Iterator[Action]:
+    """The actions of these kinds in one file of a checkpoint."""
     import pyarrow.compute as pc
 
     file = store.open_parquet(f"{log_folder(path)}/{name}")
-    for kind in ("add", "remove"):
+    for kind in kinds:
         if kind not in file.schema_arrow.names:
             continue
         column = file.read(columns=[kind])[kind]

@@ -19,6 +19,7 @@ from lakehouse.delta.log import Action, committed_at, encode, kind_of, latest_ve
 from lakehouse.delta.publish import Published
 from lakehouse.delta.replay import active_files
 from lakehouse.delta.retention import retention
+from lakehouse.delta.transactions import transactions
 from lakehouse.errors import LakehouseError
 from lakehouse.killpoints import reach
 
@@ -66,6 +67,21 @@ def revert(table_path: str, version: int, metadata: dict[str, Any]) -> Published
     checkpoint(path, done)
     back, gone = (sum(rows_of(path, c) for c in side.values()) for side in (change.removed, change.added))
     return Published(done, len(change.removed), len(change.added), back, gone)
+
+
+def reverted_versions(table_path: str) -> set[int]:
+    """Versions whose change is taken back, and not put in again by taking back that."""
+    path = store.canonical(table_path)
+    by = {}
+    for app_id in transactions(path, "revert/"):
+        version = int(app_id.removeprefix("revert/"))
+        by[version] = committed_at(path, app_id, 1, version)
+    found: set[int] = set()
+    # A change is taken back by a later version only: from the newest on, what takes back is known to stand or not.
+    for version in sorted(by, reverse=True):
+        if by[version] not in found:
+            found.add(version)
+    return found
 
 
 class _Change:

@@ -16,6 +16,7 @@ from lakehouse.delta.spec import metadata
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
 #: Appends conflict only in the version number; with many writers one may lose many times in a row.
 RETRIES = 100
@@ -71,6 +72,11 @@ def scan(path: str, equals: Mapping[str, str | int], columns: Sequence[str] | No
         condition = test if condition is None else condition & test
     dataset = store.delta_table(path).to_pyarrow_dataset()
     return dataset.scanner(filter=condition, columns=list(columns) if columns else None).to_reader()
+
+
+def dataset(path: str) -> ds.Dataset | None:
+    """The latest version as an Arrow dataset, for those who read some columns of some rows; None without a table."""
+    return None if latest_version(path) < 0 else store.delta_table(path).to_pyarrow_dataset()
 
 
 def _create(path: str, columns: pa.Schema, partition_by: Sequence[str], properties: Mapping[str, str]) -> None:

@@ -54,7 +54,11 @@ class Feed(Protocol):
 
 
 #: Module of each kind of source; each has a function feed(contract, source, connection) -> Feed.
-KINDS = {"snowflake": "lakehouse.ingest.sql", "redshift": "lakehouse.ingest.sql"}
+KINDS = {
+    "snowflake": "lakehouse.ingest.sql",
+    "redshift": "lakehouse.ingest.sql",
+    "files": "lakehouse.ingest.files",
+}
 
 
 def open_feed(contract: Contract, source: Source, connection: Any) -> Feed:

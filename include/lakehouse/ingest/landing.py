@@ -4,7 +4,7 @@ The plan of slices is kept beside them: an extract that broke off goes on after 
 loads). One that was whole and is run again, say after the source was mended, starts anew.
 
 Columns of a landing file: the contract's, by its names, of the source's types; those it does not know, each as
-`extra:<name>`; `_fault` and `_raw` where the feed could not read a row.
+`extra:<name>`; `_fault` and `_raw` where the feed could not read a row; `_kept` where rows come back from quarantine.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ WHOLE = "_WHOLE"
 PLAN = "_PLAN"
 #: Before the name of a column that the contract does not know.
 EXTRA = "extra:"
+#: Name of the column with a row's JSON as it landed first, of rows that quarantine kept (see `ingest.kept`).
+KEPT = "_kept"
 
 
 def land(
@@ -55,7 +57,7 @@ def land(
     for number, piece in enumerate(slices, 1):
         target = folder / f"{piece.name}.parquet"
         if not target.exists() and not _nothing(target).exists():
-            _write((_shaped(batch, contract, key) for batch in feed.read(piece)), target)
+            write_slice((_shaped(batch, contract, key) for batch in feed.read(piece)), target)
             reach("extract.slice")
         rows = _rows(target)
         total += rows
@@ -80,6 +82,11 @@ def _nothing(target: Path) -> Path:
     return target.with_name(f"_{target.stem}.empty")
 
 
+def rows_in(folder: Path) -> int:
+    """Rows of the landing files in `folder`."""
+    return sum(_rows(file) for file in folder.glob("*.parquet"))
+
+
 def _rows(path: Path) -> int:
     import pyarrow.parquet as pq
 
@@ -90,7 +97,7 @@ def _shaped(batch: pa.RecordBatch, contract: Contract, key: bytes) -> pa.RecordB
     """The batch under contract names, PII replaced, and naive timestamps marked as the UTC they are."""
     import pyarrow as pa
 
-    known = _known(batch.schema.names, contract)
+    known = known_columns(batch.schema.names, contract)
     columns, names = [], []
     for name, values in zip(batch.schema.names, batch.columns, strict=True):
         column = known.get(name)
@@ -103,14 +110,14 @@ def _shaped(batch: pa.RecordBatch, contract: Contract, key: bytes) -> pa.RecordB
     return pa.RecordBatch.from_arrays(columns, names=names)
 
 
-def _known(names: Sequence[str], contract: Contract) -> dict[str, Column]:
+def known_columns(names: Sequence[str], contract: Contract) -> dict[str, Column]:
     """{name in the source: column}: by the very name, else by it in another case. No column twice."""
     exact = {column.source_name: column for column in contract.columns if column.source_name in names}
     folded = {c.source_name.lower(): c for c in contract.columns if c.source_name not in exact}
     return exact | {name: folded.pop(name.lower()) for name in names if name not in exact and name.lower() in folded}
 
 
-def _write(batches: Iterator[pa.RecordBatch], target: Path) -> None:
+def write_slice(batches: Iterator[pa.RecordBatch], target: Path) -> None:
     """Stream `batches` to a draft, then rename: a slice is whole or absent.
 
     Batches of one query may differ in type where a column was all null; the first batch's types that are no null

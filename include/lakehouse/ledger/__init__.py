@@ -4,6 +4,6 @@ It is the truth about what has been loaded (ING-1); the published watermark is a
 """
 
 from lakehouse.ledger.events import Event, append, read
-from lakehouse.ledger.windows import Window, covered_prefix, merge, subtract
+from lakehouse.ledger.windows import Window, covered_prefix, difference, merge, subtract
 
-__all__ = ["Event", "Window", "append", "covered_prefix", "merge", "read", "subtract"]
+__all__ = ["Event", "Window", "append", "covered_prefix", "difference", "merge", "read", "subtract"]

@@ -20,7 +20,9 @@ from lakehouse.ledger.windows import Window
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Name = Literal["started", "extracted", "published", "held", "failed"]
+#: Of loads: started, published, held by the gate, failed above the quarantine threshold. Of a table's windows, by a
+#: person: skipped (they count as covered) and reopened (they count as uncovered).
+Name = Literal["started", "published", "held", "failed", "skipped", "reopened"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Event:
     load: int
     attempt: str
     run_id: str
-    #: scheduled, manual, backfill.
+    #: scheduled, manual, backfill, replay; set for what a person says of windows.
     kind: str
     windows: tuple[Window, ...] = ()
     deliveries: tuple[str, ...] = ()

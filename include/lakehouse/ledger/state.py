@@ -1,17 +1,30 @@
-"""What the events of one table add up to: coverage, watermark, the last publish, loads left open."""
+"""What the events of one table add up to: coverage, watermark, deliveries, the last publish, loads left open.
+
+A person may say that windows are skipped, or reopened. A load that began before its windows were reopened does not
+cover them: it may have read the source too early.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from lakehouse.ledger.events import Event
-from lakehouse.ledger.windows import Window, covered_prefix, merge
+from lakehouse.ledger.windows import Window, covered_prefix, difference, merge
 
 
 def covered(events: Sequence[Event]) -> list[Window]:
-    """Windows whose loads were published, an empty load included."""
-    return merge(window for event in events if event.event == "published" for window in event.windows)
+    """Windows that were loaded and published, empty ones included, or skipped; without those reopened since."""
+    found: list[Window] = []
+    for event in _as_begun(events):
+        reopened = event.event == "reopened"
+        found = difference(found, event.windows) if reopened else merge([*found, *event.windows])
+    return found
+
+
+def skipped(events: Sequence[Event]) -> list[Window]:
+    """Windows that are covered only because somebody said so."""
+    return difference(covered(events), covered([event for event in events if event.event != "skipped"]))
 
 
 def watermark(events: Sequence[Event], initial: datetime) -> datetime:
@@ -19,9 +32,21 @@ def watermark(events: Sequence[Event], initial: datetime) -> datetime:
     return covered_prefix(initial, covered(events))
 
 
+def was_reopened(events: Sequence[Event], moment: datetime) -> bool:
+    """Whether a watermark of `moment` may go back, since somebody reopened the windows that end there."""
+    windows = (w for event in events if event.event == "reopened" for w in event.windows)
+    return any(window.low < moment <= window.high for window in windows)
+
+
 def delivered(events: Sequence[Event]) -> set[str]:
-    """Names of the deliveries that were loaded."""
-    return {name for event in events if event.event == "published" for name in event.deliveries}
+    """Names of the deliveries that were loaded, without those of windows reopened since."""
+    loads: list[Event] = []
+    for event in _as_begun(events):
+        if event.event == "published":
+            loads.append(event)
+        elif event.event == "reopened":
+            loads = [load for load in loads if difference(load.windows, event.windows) == merge(load.windows)]
+    return {name for load in loads for name in load.deliveries}
 
 
 def last_published(events: Sequence[Event]) -> Event | None:
@@ -32,7 +57,7 @@ def last_published(events: Sequence[Event]) -> Event | None:
 
 def next_load(events: Sequence[Event], batch_id: str) -> int:
     """Number of the load that a new attempt at `batch_id` is: an unpublished load's number is used again."""
-    return 1 + sum(1 for event in events if event.event == "published" and event.batch_id == batch_id)
+    return 1 + max((e.load for e in events if e.event == "published" and e.batch_id == batch_id), default=0)
 
 
 def open_loads(events: Sequence[Event]) -> list[Event]:
@@ -40,3 +65,17 @@ def open_loads(events: Sequence[Event]) -> list[Event]:
     ended = {(e.batch_id, e.load) for e in events if e.event == "published"}
     latest = {(e.batch_id, e.load): e for e in events if e.event == "started"}
     return [event for key, event in latest.items() if key not in ended]
+
+
+def _as_begun(events: Sequence[Event]) -> Iterator[Event]:
+    """The events that tell of coverage, each publish at the place where its load began."""
+    began: dict[tuple[str, int], int] = {}
+    for place, event in enumerate(events):
+        if event.event == "started":
+            began.setdefault((event.batch_id, event.load), place)
+    told = [
+        (began.get((event.batch_id, event.load), place) if event.event == "published" else place, event)
+        for place, event in enumerate(events)
+        if event.event in ("published", "skipped", "reopened")
+    ]
+    return (event for _, event in sorted(told, key=lambda pair: pair[0]))

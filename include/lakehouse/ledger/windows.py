@@ -42,6 +42,12 @@ def subtract(whole: Window, taken: Iterable[Window]) -> list[Window]:
     return left
 
 
+def difference(windows: Iterable[Window], taken: Iterable[Window]) -> list[Window]:
+    """What of `windows`, merged, no window in `taken` covers."""
+    gone = merge(taken)
+    return [piece for window in merge(windows) for piece in subtract(window, gone)]
+
+
 def covered_prefix(start: datetime, covered: Iterable[Window]) -> datetime:
     """The watermark: how far coverage reaches from `start` without a gap (ING-1)."""
     end = start

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from lakehouse.contracts.model import Contract
 from lakehouse.ledger.windows import Window
 
-Kind = Literal["scheduled", "manual", "backfill"]
+#: A replay loads again what an earlier load landed, or what quarantine kept.
+Kind = Literal["scheduled", "manual", "backfill", "replay"]
 
 #: Namespace of all batch ids.
 NAMESPACE = uuid.UUID("5b0f6a3e-8a8c-5b61-9d8e-2f4c3d1a7e90")
@@ -53,6 +54,8 @@ class Batch:
     windows: tuple[Window, ...] = ()
     #: What the source hands over whole and this load takes: files, by key and ETag.
     deliveries: tuple[str, ...] = ()
+    #: Of a replay: the load whose landing files it reads, as "batch/load"; "" reads its own.
+    replays: str = ""
     #: Version of each input the transform read.
     consumed: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -90,6 +93,12 @@ class Batch:
         return attempt != self.attempt and attempt.partition("-")[0] == self.attempt.partition("-")[0]
 
     @property
+    def landing(self) -> tuple[str, int]:
+        """Batch and load whose landing files it reads."""
+        batch_id, _, load = self.replays.partition("/")
+        return (batch_id, int(load)) if batch_id else (self.batch_id, self.load)
+
+    @property
     def transaction(self) -> str:
         """App id of the Delta transaction that publishes this batch; its version is `load`."""
         return f"{self.table}/{self.batch_id}"
@@ -109,6 +118,11 @@ def window_batch_id(contract: Contract, windows: tuple[Window, ...], kind: Kind)
     """uuid5 of table, windows and kind (ING-1)."""
     spans = ";".join(f"{w.low.isoformat()}/{w.high.isoformat()}" for w in windows)
     return str(uuid.uuid5(NAMESPACE, f"{contract.name}|{spans}|{kind}"))
+
+
+def replay_batch_id(contract: Contract, what: str) -> str:
+    """uuid5 of table and what is loaded again: a replay that is repeated is the same batch."""
+    return str(uuid.uuid5(NAMESPACE, f"{contract.name}|{what}|replay"))
 
 
 def change_batch_id(contract: Contract, consumed: dict[str, int], sql: str, base: int) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from lakehouse.contracts.model import Source
 from lakehouse.ledger.events import Event
-from lakehouse.ledger.state import covered, delivered
-from lakehouse.ledger.windows import Window, subtract
+from lakehouse.ledger.state import covered, delivered, skipped
+from lakehouse.ledger.windows import Window, difference, subtract
 from lakehouse.pipeline.batch import Run
 
 
@@ -17,7 +17,7 @@ def due_windows(source: Source, run: Run, events: Sequence[Event]) -> tuple[Wind
     A run that already started a load of this table (a retry, or a cleared run) loads the same windows again. A
     backfill run loads exactly its interval. Any other loads every uncovered window up to its end; a scheduled run
     whose interval is covered already (by a manual run, which may have read it before it was over) reads it again:
-    rows that are known are not loaded twice.
+    rows that are known are not loaded twice. What somebody skipped only a backfill loads.
     """
     started = [e for e in events if e.event == "started" and e.run_id == run.run_id]
     if started:
@@ -27,7 +27,8 @@ def due_windows(source: Source, run: Run, events: Sequence[Event]) -> tuple[Wind
         return own
     if run.end <= source.initial_value:
         return own
-    return tuple(subtract(Window(source.initial_value, run.end), covered(events))) or own
+    due = subtract(Window(source.initial_value, run.end), covered(events))
+    return tuple(due or difference(own, skipped(events)))
 
 
 def due_deliveries(there: Sequence[str], events: Sequence[Event], batch_id: str) -> tuple[str, ...]:

@@ -77,11 +77,14 @@ def _metadata(batch: Batch) -> dict[str, Any]:
     return {
         "batch_id": batch.batch_id,
         "load": batch.load,
+        "attempt": batch.attempt,
         "run_id": batch.run.run_id,
+        "kind": batch.run.kind,
         "trace_id": batch.run.trace_id,
+        # For the ledger, should this process die before it can say so itself, or the ledger be lost.
         "windows": [[w.low.isoformat(), w.high.isoformat()] for w in batch.windows],
+        "deliveries": batch.deliveries,
         "consumed": batch.consumed,
-        # For the ledger, should this process die before it can say so itself.
         "counts": batch.counts,
         "contract": batch.contract,
         "sql": batch.sql,

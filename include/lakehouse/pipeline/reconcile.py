@@ -1,44 +1,77 @@
-"""Ledger and tables brought together: a load that committed but died before saying so is put on record (ING-3)."""
+"""Ledger and tables brought together: what committed and is not on record is put on record (ING-3).
+
+A publisher died before it could say so, or the ledger lost its newest events. The tables' transactions tell which
+loads there were, and their commits the rest.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import ledger, log, paths
 from lakehouse.clock import now
 from lakehouse.ledger.events import Event
-from lakehouse.ledger.state import open_loads
+from lakehouse.ledger.windows import Window
 
-
-def _published(started: Event) -> Event:
-    """The event that the publisher of `started` did not live to write; version and counts as its commit has them."""
-    from lakehouse.delta import commit_metadata
-    from lakehouse.delta.log import committed_at
-
-    path = paths.table(started.table)
-    version = committed_at(path, f"{started.table}/{started.batch_id}", started.load, -1)
-    told = (commit_metadata(path, version) or {}) if version is not None else {}
-    return replace(
-        started,
-        event="published",
-        event_ts=now(),
-        version=-1 if version is None else version,
-        counts=told.get("counts", {}),
-        detail="reconciled from the Delta log",
-    )
+if TYPE_CHECKING:
+    from lakehouse.delta import Commit
 
 
 def reconciled_events(table: str) -> list[Event]:
     """The events of `table`, completed by the publishes its Delta log knows of and the ledger does not."""
-    from lakehouse.delta import transaction_version
+    from lakehouse.delta import transactions
 
     events = ledger.read(table)
+    path, prefix = paths.table(table), f"{table}/"
+    known = {(e.batch_id, e.load) for e in events if e.event == "published"}
     missing = []
-    for started in open_loads(events):
-        committed = transaction_version(paths.table(table), f"{table}/{started.batch_id}")
-        if committed is not None and committed >= started.load:
-            missing.append(_published(started))
-    if missing:
-        log.get().warning("reconciled", table=table, loads=len(missing))
-        ledger.append(*missing)
-    return [*events, *missing]
+    for app_id, last in transactions(path, prefix).items():
+        batch_id = app_id.removeprefix(prefix)
+        for load in range(1, last + 1):
+            if (batch_id, load) not in known:
+                missing += _published(events, path, app_id, Event("published", table, batch_id, load, "", "", ""), last)
+    if not missing:
+        return events
+    missing.sort(key=lambda event: (event.version, event.event_ts))
+    log.get().warning("reconciled", table=table, loads=len(missing))
+    ledger.append(*missing)
+    return sorted([*events, *missing], key=lambda event: event.event_ts)
+
+
+def _published(events: list[Event], path: str, app_id: str, bare: Event, last: int) -> list[Event]:
+    """The event that the publisher of `bare` did not live to write, or that was lost. None for an empty load.
+
+    The newest load of a batch is given even where its commit is gone from the log: its number must not be used again.
+    """
+    from lakehouse.delta import Commit, commit_of
+
+    commit = commit_of(path, app_id, bare.load)
+    if commit is None and bare.load < last:
+        return []
+    commit = commit or Commit()
+    started = [e for e in events if e.event == "started" and (e.batch_id, e.load) == (bare.batch_id, bare.load)]
+    known = replace(started[-1], event="published") if started else replace(bare, **_told(commit))
+    return [
+        replace(
+            known,
+            event_ts=commit.at or now(),
+            version=commit.version,
+            counts=commit.metadata.get("counts", {}),
+            detail="reconciled from the Delta log",
+        )
+    ]
+
+
+def _told(commit: Commit) -> dict[str, Any]:
+    """What a commit says of its load; without windows, which then count as uncovered, where it is gone."""
+    said = commit.metadata
+    windows = tuple(Window(*map(datetime.fromisoformat, pair)) for pair in said.get("windows", ()))
+    names = ("attempt", "run_id", "kind", "contract", "sql", "trace_id")
+    return {
+        **{name: said.get(name, "") for name in names},
+        "windows": windows,
+        "deliveries": tuple(said.get("deliveries", ())),
+        "consumed": said.get("consumed", {}),
+    }

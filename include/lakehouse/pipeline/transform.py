@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse import ledger, log, paths
 from lakehouse.bronze.drift import evolved, landed
-from lakehouse.bronze.load import LoadStamp, load
+from lakehouse.bronze.load import LoadFailed, LoadStamp, load
 from lakehouse.clock import now
+from lakehouse.config import settings
 from lakehouse.contracts.model import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.killpoints import reach
@@ -19,10 +20,11 @@ from lakehouse.pipeline.events import event_of
 from lakehouse.pipeline.extract import source_of
 from lakehouse.pipeline.reconcile import reconciled_events
 from lakehouse.pipeline.takeover import take_over
-from lakehouse.transform.apply import OPERATIONAL, apply
-from lakehouse.transform.inputs import register, resolve
-from lakehouse.transform.scd2 import versions_sql
+from lakehouse.transform.apply import OPERATIONAL
+from lakehouse.transform.increment import plan
+from lakehouse.transform.inputs import resolve
 from lakehouse.transform.sql import parse_transform
+from lakehouse.transform.work import work
 
 if TYPE_CHECKING:
     from lakehouse.delta import Branch, TableSpec
@@ -58,25 +60,38 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
         batch = replace(batch, attempt=new_attempt(contract.name, batch.run))
         take_over(batch)
         if batch.empty or not batch.counts.get("extracted"):
-            return replace(batch, empty=True).with_counts(quarantined=0, discarded=0, inserted=0, duplicates=0)
-        landing = paths.landing(contract.name, batch.batch_id, batch.load)
+            return replace(batch, empty=True).with_counts(
+                quarantined=0, discarded=0, superseded=0, inserted=0, duplicates=0
+            )
+        landing = paths.landing(contract.name, *batch.landing)
         with connected(f"{contract.name} transform", session_id(batch.batch_id, batch.attempt)) as spark:
             frames = landed(spark, landing)
             there = {column.name: column.type for column in schema_columns(paths.table(contract.name))}
             grown = evolved(contract, source, frames, there)
             branch = _branch(contract, batch, "append", grown)
             reach("load.branched")
-            counts = load(contract, source, branch, frames, grown, batch.windows, _stamp(batch))
+            again = batch.run.kind == "replay"
+            try:
+                counts = load(contract, source, branch, frames, grown, batch.windows, _stamp(batch), replay=again)
+            except LoadFailed as error:
+                # For the books: nothing else of the load is on record.
+                failed = batch.with_counts(**error.counts)
+                ledger.append(event_of(failed, "failed", detail="quarantineThreshold"))
+                raise
         if counts["judged"] != batch.counts["extracted"]:
             raise LakehouseError(
                 f"{contract.name}: {batch.counts['extracted']} rows were extracted and {counts['judged']} judged.",
                 f"Clear the extract task: the landing files in {landing} changed under the load.",
             )
-        inserted = diff(branch).rows_added
-        batch = replace(batch, branch=branch.to_json(), empty=inserted == 0)
+        added = diff(branch).rows_added
+        batch = replace(batch, branch=branch.to_json(), empty=added == 0)
         gone = {name: counts[name] for name in ("quarantined", "discarded")}
         batch = batch.with_counts(
-            inserted=inserted, duplicates=counts["judged"] - inserted - sum(gone.values()), **gone
+            inserted=added - counts["superseded"],
+            superseded=counts["superseded"],
+            duplicates=counts["judged"] - added - sum(gone.values()),
+            set_aside=counts["set_aside"],
+            **gone,
         )
         log.get().info("branched", branch=branch.path, **batch.counts)
         return batch
@@ -125,11 +140,12 @@ def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None
         reach("compute.started")
         branch = _branch(contract, batch, "clone")
         reach("compute.branched")
+        increment = plan(contract, transform, inputs, last, base, settings().increments_from_bytes)
+        if isinstance(increment, str):
+            log.get().info("computed in full", reason=increment)
         with connected(f"{contract.name} transform", session_id(batch.batch_id, batch.attempt)) as spark:
-            query = transform.over(register(spark, inputs))
-            if contract.scd2:
-                query = versions_sql(contract, contract.scd2, f"({query})")
-            apply(spark, contract, branch, query, batch)
+            some = None if isinstance(increment, str) else increment
+            work(spark, contract, transform, inputs, branch, batch, some)
             reach("compute.applied")
         change = diff(branch)
         batch = replace(batch, branch=branch.to_json(), empty=change.is_empty and base >= 0)

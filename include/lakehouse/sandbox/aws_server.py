@@ -1,7 +1,8 @@
-"""Amazon's stand-in: moto's server, made to keep S3's promise that of several who create one name, one does.
+"""Amazon's stand-in: moto's server, made to keep promises to clients that write one name at once.
 
-Moto looks whether the name is taken, then writes; here nobody comes between. Of 8 clients that put the same name with
-If-None-Match at once, plain moto told two that they had won about once in a hundred times.
+S3: of several who create one name, one does. SSM: every write of a parameter has a version of its own. Moto looks at
+what is there, then writes; here nobody comes between. Of 8 clients that put the same name with If-None-Match at once,
+plain moto told two that they had won about once in a hundred times.
 
     python -m lakehouse.sandbox.aws_server --host 127.0.0.1 --port 5000
 """
@@ -18,6 +19,7 @@ def serve() -> None:
     """Run until it is ended."""
     from moto.s3.responses import S3Response
     from moto.server import main
+    from moto.ssm.responses import SimpleSystemManagerResponse
 
     writing = threading.RLock()
 
@@ -32,6 +34,7 @@ def serve() -> None:
     # What creates an object: a PUT, a copy, and the end of an upload in parts (among other POSTs).
     for name in ("put_object", "copy_object", "_key_response_post"):
         setattr(S3Response, name, one_at_a_time(getattr(S3Response, name)))
+    SimpleSystemManagerResponse.put_parameter = one_at_a_time(SimpleSystemManagerResponse.put_parameter)
     main()
 
 

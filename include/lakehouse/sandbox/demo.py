@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from lakehouse import connections, manifest
+from lakehouse import aws, connections, manifest
+from lakehouse.config import settings
+from lakehouse.sandbox import vendor
 from lakehouse.sandbox.errors import SandboxBroken
+from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.rest import FINAL, Airflow
 from lakehouse.sandbox.rest_results import TaskInstance
 from lakehouse.sandbox.shop import ShopConfig
@@ -135,5 +138,7 @@ def seed(day: int) -> int:
     with (
         closing(connections.open_source("snowflake_default")) as snowflake,
         closing(connections.open_source("redshift_default")) as redshift,
+        closing(connections.open_source(aws.CONNECTION)) as s3,
     ):
-        return sum(table.rows for table in apply_through(snowflake, redshift, day) if table.applied)
+        rows = sum(table.rows for table in apply_through(snowflake, redshift, day) if table.applied)
+        return rows + vendor.deliver(s3, Layout(settings().home).vendor, day)

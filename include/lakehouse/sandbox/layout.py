@@ -28,6 +28,11 @@ class Layout:
         return self.sandbox / "snowflake"
 
     @property
+    def vendor(self) -> Path:
+        """What vendors sent to S3, whose stand-in forgets."""
+        return self.sandbox / "vendor"
+
+    @property
     def spark(self) -> Path:
         """Configuration and scratch of the Spark Connect server."""
         return self.sandbox / "spark"

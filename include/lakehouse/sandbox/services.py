@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse import aws, connections
+from lakehouse.aws import Access
 from lakehouse.sandbox import declared, ports, postgres
 from lakehouse.sandbox.credentials import Credentials
 from lakehouse.sandbox.declared import Endpoint
@@ -61,6 +62,12 @@ def spark_remote(site: Site) -> str:
     return f"sc://localhost:{site.ports['spark']}/;token={site.credentials.spark}"
 
 
+def aws_access(site: Site) -> Access:
+    """What the sandbox's own clients of AWS are told, whatever cloud the caller's shell leads to."""
+    told = declared.read().environment(endpoints(site))[f"AIRFLOW_CONN_{aws.CONNECTION.upper()}"]
+    return aws.of(connections.parse(aws.CONNECTION, told))
+
+
 def postgres_service(site: Site) -> Service:
     """PostgreSQL, initialised the first time."""
     port, password = site.ports["postgres"], site.credentials.postgres
@@ -95,7 +102,8 @@ def smtp_service(site: Site) -> Service:
 
 
 def moto_service(site: Site) -> Service:
-    """Amazon's stand-in. Keeps everything in memory: what was in it is gone after a restart."""
+    """Amazon's stand-in. Keeps everything in memory: what was in it is gone after a restart, but for the vendors' files
+    (see `lakehouse.sandbox.vendor`)."""
     port = site.ports["moto"]
     argv = [sys.executable, "-m", "lakehouse.sandbox.aws_server", "--host", ports.HOST, "--port", str(port)]
     return _python("moto", argv, base_environment(site.layout), port)
@@ -106,9 +114,7 @@ def spark_service(site: Site) -> Service:
     from lakehouse.spark.server import connect_command
 
     port, token = site.ports["spark"], site.credentials.spark
-    # What the sandbox's own clients are told, whatever cloud the caller's shell leads to.
-    told = declared.read().environment(endpoints(site))[f"AIRFLOW_CONN_{aws.CONNECTION.upper()}"]
-    access = aws.of(connections.parse(aws.CONNECTION, told))
+    access = aws_access(site)
     argv, env = connect_command(port, token, site.layout.spark, small_data=True, access=access)
     return Service(
         name="spark",

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 
+from lakehouse import aws
 from lakehouse.config import PROJECT, settings
-from lakehouse.sandbox import airflow, credentials, declared, envfile, ports, postgres, processes, services
+from lakehouse.sandbox import airflow, credentials, declared, envfile, ports, postgres, processes, services, vendor
 from lakehouse.sandbox.errors import PortTaken, SandboxBroken
 from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.rest import Airflow
@@ -176,6 +177,8 @@ class _Starter:
         self._bring_up(services.PLANS[name](self._site))
         if name == "postgres":
             postgres.create_databases(self._site.ports["postgres"], self._site.credentials.postgres)
+        if name == "moto":
+            vendor.fill(aws.client("s3", services.aws_access(self._site)), self._site.layout.vendor)
 
     def _airflow(self, env: dict[str, str], database: Future[None], pool: ThreadPoolExecutor) -> None:
         database.result()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -43,7 +43,7 @@ def handles(tree: exp.Query, schema: Mapping[str, Mapping[str, str]]) -> list[Ha
     from sqlglot.errors import SqlglotError
     from sqlglot.optimizer.qualify import qualify
 
-    nested: dict[str, dict[str, dict[str, str]]] = {}
+    nested: dict[str, Any] = {}
     for name, columns in schema.items():
         layer, _, table = name.partition(".")
         nested.setdefault(layer, {})[table] = dict(columns)
@@ -200,7 +200,7 @@ class _Relations:
         from sqlglot import exp
 
         alias = item.alias_or_name
-        name = f"{item.db}.{item.name}" if item.args.get("db") else item.name
+        name = f"{item.db}.{item.name}" if isinstance(item, exp.Table) and item.db else item.name
         if isinstance(item, exp.Table) and name in known:
             self.blocks[alias] = known[name]
         elif isinstance(item, exp.Subquery):

@@ -6,6 +6,7 @@ that last changed the row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lakehouse.contracts.model import Contract
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from lakehouse.delta import Branch
+    from lakehouse.transform.increment import Affected
 
 OPERATIONAL = (("_batch_id", "STRING"), ("_run_date", "DATE"), ("_updated_ts", "TIMESTAMP"))
 
@@ -25,8 +27,18 @@ class TransformFailed(LakehouseError):
     """A transform whose result cannot become the table."""
 
 
-def apply(spark: SparkSession, contract: Contract, branch: Branch, query: str, batch: Batch) -> None:
-    """Make the branch equal to `query` (the contract's columns). Rows that do not differ are not rewritten."""
+def apply(
+    spark: SparkSession,
+    contract: Contract,
+    branch: Branch,
+    query: str,
+    batch: Batch,
+    affected: Sequence[Affected] | None = None,
+) -> None:
+    """Make the branch equal to `query` (the contract's columns). Rows that do not differ are not rewritten.
+
+    With `affected`, `query` gives the rows with affected keys, and no other rows of the table are looked at.
+    """
     names = [quote(column.name) for column in contract.columns]
     casts = ", ".join(f"CAST({quote(c.name)} AS {c.type}) AS {quote(c.name)}" for c in contract.columns)
     stamps = (
@@ -44,13 +56,17 @@ def apply(spark: SparkSession, contract: Contract, branch: Branch, query: str, b
     differs = " OR ".join(f"NOT (t.{name} <=> s.{name})" for name in rest) or "FALSE"
     changes = ", ".join(f"t.{name} = s.{name}" for name in [*rest, *(quote(n) for n, _ in OPERATIONAL)])
     values = ", ".join(f"s.{name}" for name in [*names, *(quote(n) for n, _ in OPERATIONAL)])
+    inserted, gone = f"INSERT ({columns}) VALUES ({values})", "WHEN NOT MATCHED BY SOURCE THEN DELETE"
+    if affected is None:
+        merge = f"USING ({computed}) s ON {on} WHEN MATCHED AND ({differs}) THEN UPDATE SET {changes} "
+        merge += f"WHEN NOT MATCHED THEN {inserted} {gone}"
+    else:
+        source, within = _with_gone(contract, branch, computed, columns, affected)
+        merge = f"USING ({source}) s ON {on} AND {within} WHEN MATCHED AND s._gone THEN DELETE "
+        merge += f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {changes} "
+        merge += f"WHEN NOT MATCHED AND NOT s._gone THEN {inserted}"
     try:
-        spark.sql(
-            f"MERGE INTO {target} t USING ({computed}) s ON {on} "
-            f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {changes} "
-            f"WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({values}) "
-            f"WHEN NOT MATCHED BY SOURCE THEN DELETE"
-        ).collect()
+        spark.sql(f"MERGE INTO {target} t {merge}").collect()
     except Exception as error:
         if "MULTIPLE_SOURCE_ROW_MATCHING" not in str(error):
             raise
@@ -58,3 +74,19 @@ def apply(spark: SparkSession, contract: Contract, branch: Branch, query: str, b
             f"{contract.name}: transform.sql gives several rows for one {', '.join(contract.primary_key)}.",
             f"Make its rows unique by that key; see {contract.path.parent / 'transform.sql'}.",
         ) from error
+
+
+def _with_gone(
+    contract: Contract, branch: Branch, computed: str, columns: str, affected: Sequence[Affected]
+) -> tuple[str, str]:
+    """The source of a MERGE that deletes: `computed` and, marked `_gone`, affected rows of the table not in it; and
+    where in the table, t, any of them may be."""
+    types = {column.name: column.type for column in contract.columns}
+    key = [quote(name) for name in contract.primary_key]
+    base = f"delta.{quote(branch.table_path)} VERSION AS OF {int(branch.base_version)}"
+    there = " UNION ".join(a.of(f"(SELECT * FROM {base})", ", ".join(f"r.{k}" for k in key), types) for a in affected)
+    on = " AND ".join(f"c.{k} = g.{k}" for k in key)
+    chosen = [f"coalesce(c.{k}, g.{k}) AS {k}" for k in key]
+    chosen += [f"c.{name}" for name in columns.split(", ") if name not in key]
+    source = f"SELECT {', '.join(chosen)}, c.{key[0]} IS NULL AS _gone FROM ({computed}) c FULL OUTER JOIN ({there}) g"
+    return f"{source} ON {on}", "(" + " OR ".join(a.within("t", types) for a in affected) + ")"

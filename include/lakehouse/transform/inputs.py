@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from lakehouse.pipeline.batch import Batch
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.delta import Branch
 
 
 class InputMissing(LakehouseError):
@@ -25,6 +28,21 @@ class Input:
     path: str
     version: int
     consumed: int
+    #: Of a candidate: the branch that holds it.
+    branch: Branch | None = None
+
+    @property
+    def published(self) -> str:
+        """Path of the table as published, the branch's own aside."""
+        return self.branch.table_path if self.branch else self.path
+
+    def feeds(self, since: int) -> list[tuple[str, int, int]]:
+        """Stretches of change feed from the version after `since`: (path, first, last), none where nothing came."""
+        latest = self.branch.base_version if self.branch else self.version
+        stretches = [(self.published, since + 1, latest)]
+        if self.branch:
+            stretches.append((self.branch.path, self.branch.start + 1, self.version))
+        return [stretch for stretch in stretches if stretch[1] <= stretch[2]]
 
     def frame(self, spark: SparkSession) -> DataFrame:
         """The input as a frame, pinned."""
@@ -43,7 +61,7 @@ def resolve(reader: str, tables: tuple[str, ...], candidates: dict[str, Batch]) 
         candidate = candidates.get(table)
         if candidate and not candidate.empty:
             branch = Branch.from_json(candidate.branch)
-            found[table] = Input(table, branch.path, latest_version(branch.path), branch.base_version + 1)
+            found[table] = Input(table, branch.path, latest_version(branch.path), branch.base_version + 1, branch)
             continue
         version = latest_version(paths.table(table))
         if version < 0:
@@ -55,7 +73,7 @@ def resolve(reader: str, tables: tuple[str, ...], candidates: dict[str, Batch]) 
     return found
 
 
-def register(spark: SparkSession, inputs: dict[str, Input]) -> dict[str, str]:
+def register(spark: SparkSession, inputs: Mapping[str, Input]) -> dict[str, str]:
     """A temporary view per input; {layer.table: view name}."""
     views = {}
     for table, source in inputs.items():

@@ -6,10 +6,13 @@ It is written when a day is applied and is never read by the pipeline.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lakehouse.config import settings
 from lakehouse.sandbox.shop.model import DayChanges, ShopConfig
+from lakehouse.sandbox.shop.vendor import VendorFile
 
 
 def manifest_folder() -> Path:
@@ -19,8 +22,6 @@ def manifest_folder() -> Path:
 
 def write_manifest(config: ShopConfig, changes: DayChanges, folder: Path | None = None) -> Path:
     """Write day `changes.n` as <folder>/day-NNN.json and return the path. Same day, same bytes."""
-    path = (folder or manifest_folder()) / f"day-{changes.n:03d}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "day": changes.n,
         "window": {"low": changes.low.isoformat(), "high": changes.high.isoformat()},
@@ -28,6 +29,17 @@ def write_manifest(config: ShopConfig, changes: DayChanges, folder: Path | None 
         "rows": {name: len(change) for name, change in changes.changes.items()},
         "planted": [entry.as_json() for entry in changes.planted],
     }
+    return _write((folder or manifest_folder()) / f"day-{changes.n:03d}.json", content)
+
+
+def write_files(config: ShopConfig, n: int, files: Sequence[VendorFile], folder: Path | None = None) -> Path:
+    """Write what vendors send on day `n` as <folder>/files-NNN.json and return the path. Same day, same bytes."""
+    content = {"day": n, "config": config.fingerprint(), "files": [file.as_json() for file in files]}
+    return _write((folder or manifest_folder()) / f"files-{n:03d}.json", content)
+
+
+def _write(path: Path, content: dict[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
     part.replace(path)

@@ -1,0 +1,19 @@
+"""Watermarks as the text that stores keep: ISO 8601, UTC, microseconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def write(value: datetime) -> str:
+    """`value` as text; texts compare as moments do."""
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def read(text: str | None) -> datetime | None:
+    """The moment that `text` tells, without a zone in UTC; None where it tells none, as when a hand has been at it."""
+    try:
+        value = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
