@@ -24,7 +24,15 @@ PAGES = sorted((ROOT / "runbooks").glob("*.md"))
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 #: Commands of ours that read, or rehearse, and need no server.
-READING = ("status", "plan", "branch list", "branch collect --dry-run", "contracts lint", "sandbox status", "watermarks list")
+READING = (
+    "status",
+    "plan",
+    "branch list",
+    "branch collect --dry-run",
+    "contracts lint",
+    "sandbox status",
+    "watermarks list",
+)
 #: Programs that a machine has, or that the page need not explain.
 PROGRAMS = {"df", "du", "find", "ls", "mv", "set", ".venv/bin/python", "."}
 #: Of Airflow's own command line: group and command, and how many words follow at least.
