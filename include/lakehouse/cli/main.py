@@ -15,6 +15,7 @@ from lakehouse.cli import (
     demo,
     intervals,
     optimize,
+    plan,
     quarantine,
     query,
     replay,
@@ -52,6 +53,7 @@ app.command()(revert.revert)
 app.command()(query.query)
 app.command()(test.test)
 app.command()(optimize.optimize)
+app.command()(plan.plan)
 app.command()(demo.demo)
 
 
