@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2025, 10, 4, 2, 20, 4, tzinfo=UTC)
 KNOWN = {"bronze_orders": "orders@shop.example", "silver_orders": "sales@shop.example"}
 RUN = {
@@ -132,3 +135,22 @@ def test_a_mail_goes_to_the_owners_of_its_tables_or_to_all():
     assert addressed(["bronze_orders.extract", "bronze_orders.dq_gate"], KNOWN) == ["orders@shop.example"]
     assert addressed(["publish_star"], KNOWN) == sorted(KNOWN.values())
     assert addressed([], KNOWN) == sorted(KNOWN.values())
+
+
+def test_airflow_has_every_command_of_the_runbooks(dags: dict[str, Any]):
+    """By Airflow's own parser; nothing is started."""
+    from airflow.cli.cli_parser import get_parser
+
+    from tests.unit.test_runbooks import COMMANDS
+
+    parser, given = get_parser(), [command for command in COMMANDS if command.startswith("airflow ")]
+    assert given
+    for command in given:
+        assert parser.parse_args([word.strip("<>") for word in shlex.split(command)[1:]]).func, command
+
+
+def test_the_runbooks_that_mails_name_are_there(sla: Any):
+    from lakehouse_airflow import failure
+
+    named = {sla.RUNBOOK, failure.RUNBOOK, *failure.RUNBOOKS.values(), "runbooks/full_disk.md"}
+    assert {page for page in named if not (ROOT / page).is_file()} == set()

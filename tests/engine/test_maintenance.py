@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from lakehouse import ledger, paths
 from lakehouse.config import settings
-from lakehouse.delta import PublishConflict, diff, latest_version, store
+from lakehouse.delta import Branch, PublishConflict, diff, latest_version, store
 from lakehouse.delta.replay import files_at
 from lakehouse.ledger.events import Event
 from lakehouse.maintenance import VacuumRefused, expire_landing, vacuum
@@ -175,3 +178,54 @@ def test_landing_goes_only_after_its_load_was_published_and_is_old(home: Path):
     assert expire_landing("bronze.orders", timedelta(days=90), at=at) == 0
     left = {batch for batch in (*days, "unknown") if store.names(paths.landing("bronze.orders", batch, 1))}
     assert left == {"young", "open", "unknown"}
+
+
+def test_loads_and_upkeep_at_once_lose_and_double_nothing(lake: Lake):
+    """An appender, a writer that replaces every file, and an upkeep that never rests, each on branches of its own."""
+    lake.seed(1)
+    done, laid_out, failed = threading.Event(), [0], []
+
+    def until_published(tag: str, work_on: Callable[[Lake], Branch]) -> None:
+        mine = Lake(lake.path, tag)
+        while True:
+            try:
+                mine.publish(work_on(mine))
+            except PublishConflict:
+                continue
+            return
+
+    def appends() -> None:
+        for n in range(100, 125):
+            until_published(f"a{n}", lambda mine, n=n: mine.append((n, "appended")))
+
+    def merges() -> None:
+        for n in range(200, 210):
+            until_published(f"m{n}", lambda mine, n=n: mine.rewrite(lambda rows: [*rows, (n, "merged")]))
+
+    def upkeep() -> None:
+        while not done.is_set():
+            mine = Lake(lake.path, f"o{uuid4().hex}")
+            try:
+                laid_out[0] += not mine.publish(mine.rewrite(lambda rows: rows, data_change=False)).empty
+            except PublishConflict:
+                continue
+
+    def guarded(work_on: Callable[[], None]) -> None:
+        try:
+            work_on()
+        except BaseException as error:
+            failed.append(error)
+            done.set()
+
+    loads = [threading.Thread(target=guarded, args=(work_on,)) for work_on in (appends, merges)]
+    keeper = threading.Thread(target=guarded, args=(upkeep,))
+    for thread in (*loads, keeper):
+        thread.start()
+    for thread in loads:
+        thread.join(120)
+    done.set()
+    keeper.join(60)
+    assert failed == []
+    assert laid_out[0] > 0
+    expected = [(0, "old"), *((n, "appended") for n in range(100, 125)), *((n, "merged") for n in range(200, 210))]
+    assert lake.rows() == expected
