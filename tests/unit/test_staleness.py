@@ -76,8 +76,8 @@ def test_a_new_table_is_told_and_restates_nobody(tables: Path):
     shutil.copytree(tables / "bronze" / "products", tables / "bronze" / "gadgets")
     file = tables / "bronze" / "gadgets" / "contract.odcs.yaml"
     text = file.read_text().replace("bronze.products", "bronze.gadgets").replace("name: products", "name: gadgets")
-    text = text.replace("_products_max_ts", "_gadgets_max_ts")
-    file.write_text(text.replace("id: products", "id: gadgets").replace("element: products", "element: gadgets"))
+    text = text.replace("id: products", "id: gadgets").replace("snowflake_products_max_ts", "gadgets_max_ts")
+    file.write_text(text.replace("element: products", "element: gadgets"))
     assert {name: one.reasons for name, one in found().items()} == {"bronze.gadgets": ("new",)}
 
 
