@@ -72,5 +72,6 @@ def maintain(
     collected = collect(paths.table(name), timedelta(hours=hours), dry_run=dry_run)
     landing = 0
     if contract and contract.source:
-        landing = expire_landing(name, contract.landing_retention or RETENTION, dry_run=dry_run)
+        kept = RETENTION if contract.landing_retention is None else contract.landing_retention
+        landing = expire_landing(name, kept, dry_run=dry_run)
     return Upkeep(name, files, vacuumed, collected.branches, collected.files, landing, time.monotonic() - began)
