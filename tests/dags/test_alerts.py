@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -154,3 +156,24 @@ def test_the_runbooks_that_mails_name_are_there(sla: Any):
 
     named = {sla.RUNBOOK, failure.RUNBOOK, *failure.RUNBOOKS.values(), "runbooks/full_disk.md"}
     assert {page for page in named if not (ROOT / page).is_file()} == set()
+
+
+def test_a_triggerer_imports_nothing_for_a_late_mail(dags: dict[str, Any], airflow_environment: dict[str, str]):
+    dags: dict[str, Any], airflow_environment: dict[str, str]
+):
+    """In a process of its own: the event loop of the first late run imports nothing that takes long."""
+    probe = (
+        "import sys, time; sys.argv = ['airflow', 'triggerer']\n"
+        "from lakehouse_airflow import preload; preload.on_starting(None)\n"
+        "known = set(sys.modules); began = time.process_time()\n"
+        "from airflow.sdk._shared.module_loading import import_string\n"
+        "import_string('lakehouse_airflow.sla.missed')\n"
+        "from asgiref.sync import sync_to_async; from lakehouse_airflow.alerts import send\n"
+        "from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance\n"
+        "print(len(set(sys.modules) - known), time.process_time() - began)"
+    )
+    argv = [sys.executable, "-c", probe]
+    ran = subprocess.run(argv, env=airflow_environment, capture_output=True, text=True, timeout=120, check=True)
+    new, seconds = ran.stdout.split()[-2:]
+    assert int(new) == 0
+    assert float(seconds) < 0.1
