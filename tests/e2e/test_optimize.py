@@ -21,10 +21,10 @@ def upkeep(airflow: Airflow, tables: str) -> list[str]:
 def test_upkeep_changes_files_and_no_row_and_then_nothing(platform: Platform, airflow: Airflow) -> None:
     airflow.await_dag(DAG)
     airflow.set_paused(DAG, False)
-    before, files = content(platform), table_stats(paths.table("gold.fact_sales")).files
+    before, files = content(platform), table_stats(paths.ops("ledger")).files
     assert upkeep(airflow, "silver.orders, gold.fact_sales, ops.ledger") == ["success"] * 3
     assert content(platform) == before
-    assert table_stats(paths.table("gold.fact_sales")).files < files
+    assert table_stats(paths.ops("ledger")).files < files
     after, ledger = versions(platform.manifest), table_stats(paths.ops("ledger")).version
     upkeep(airflow, "silver.orders, gold.fact_sales, ops.ledger")
     assert versions(platform.manifest) == after
