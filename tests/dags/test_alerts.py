@@ -159,8 +159,6 @@ def test_the_runbooks_that_mails_name_are_there(sla: Any):
 
 
 def test_a_triggerer_imports_nothing_for_a_late_mail(dags: dict[str, Any], airflow_environment: dict[str, str]):
-    dags: dict[str, Any], airflow_environment: dict[str, str]
-):
     """In a process of its own: the event loop of the first late run imports nothing that takes long."""
     probe = (
         "import sys, time; sys.argv = ['airflow', 'triggerer']\n"

@@ -30,7 +30,9 @@ def demo(days: Annotated[int, DAYS] = 3, once: Annotated[bool, ONCE] = False) ->
     from lakehouse.spark.java import java_home
 
     console = Console(stderr=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: a script starts what it puts into the background with it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     began = time.monotonic()
 
     def tell(phase: str, what: str) -> None:
