@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -162,6 +164,17 @@ def test_vacuum_asks_no_spark_where_nothing_is_to_go(lake: Lake):
     lake.publish(lake.append((4, "on a branch")))
     assert vacuum("silver.orders") == 0
     assert vacuum("silver.absent") == 0
+
+
+def test_vacuum_finds_what_somebody_left_long_ago(lake: Lake):
+    lake.seed(2)
+    lake.publish(lake.append((4, "on a branch")))
+    old = time.time() - 9 * 24 * 3600
+    for file in (*Path(lake.path).rglob("*.parquet"), Path(lake.path) / "stray.parquet"):
+        file.touch()
+        os.utime(file, (old, old))
+    (Path(lake.path) / "fresh.parquet").touch()
+    assert vacuum("silver.orders", dry_run=True) == 1
 
 
 def test_landing_goes_only_after_its_load_was_published_and_is_old(home: Path):

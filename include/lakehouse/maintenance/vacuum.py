@@ -33,7 +33,8 @@ def vacuum(name: str, hours: int = LEAST_HOURS, *, dry_run: bool = False) -> int
     path = paths.table(name)
     if latest_version(path) < 0:
         return 0
-    rehearsed = store.delta_table(path).vacuum(retention_hours=hours, dry_run=True)
+    # All files that lie there, not only those that the log still remembers as removed.
+    rehearsed = store.delta_table(path).vacuum(retention_hours=hours, dry_run=True, full=True)
     found = [file for file in rehearsed if not file.startswith("_")]
     if found and not dry_run:
         log.get().info("vacuum", table=name, files=len(found), hours=hours)
