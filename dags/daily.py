@@ -10,7 +10,11 @@ commit that carries its batch id. A retry, a cleared task or a second run of a d
 **What stops when.** A critical quality failure publishes nothing; tables that read the failed one do not run, the
 others do, and the run fails. See runbooks/dq_failover.md.
 
-**Trigger by hand** without a logical date: loads everything from the watermark up to now.
+**When it is late.** A run has two hours from its start, its gates what their contracts say (20 minutes). A miss mails
+the tables' owners while the run still goes; so does a failure. See runbooks/stuck_run.md.
+
+**Trigger by hand** without a logical date: loads everything from the watermark up to now, or to a moment that
+the form names.
 """
 
 from __future__ import annotations
@@ -20,7 +24,11 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from lakehouse.manifest import load
+from lakehouse_airflow import failure, forms, sla
+from lakehouse_airflow.owners import owner_links, owners
 from lakehouse_airflow.table_group import table_groups
+
+tables = load()
 
 with DAG(
     dag_id="lakehouse_daily",
@@ -35,7 +43,12 @@ with DAG(
         "execution_timeout": timedelta(hours=1),
     },
     dagrun_timeout=timedelta(hours=6),
+    # A day's data, and two hours to load it: what the contracts promise as freshness.
+    deadline=[sla.run_deadline(timedelta(hours=2), owners(tables)), *sla.gate_deadlines(tables)],
+    on_failure_callback=failure.mail_failure(owners(tables)),
+    params=forms.daily(),
+    owner_links=owner_links(tables),
     tags=["lakehouse", "daily"],
     doc_md=__doc__,
 ) as dag:
-    table_groups(load())
+    table_groups(tables)

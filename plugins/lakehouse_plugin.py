@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from lakehouse_airflow import preload
+from lakehouse_airflow import pages, preload, sla
 
 
 class LakehousePlugin(AirflowPlugin):
-    """The lakehouse in Airflow: its listener."""
+    """The lakehouse in Airflow: its listeners, and pages that its tasks link to."""
 
     name = "lakehouse"
-    listeners = [preload]
+    listeners = [preload, sla]
+    operator_extra_links = [pages.LedgerLink(), pages.QuarantineLink()]
+    fastapi_apps = [{"app": pages.serve, "url_prefix": pages.PREFIX, "name": "lakehouse"}]

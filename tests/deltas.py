@@ -27,13 +27,13 @@ def table_of(rows):
     return pa.table([pa.array(c, field.type) for c, field in zip(columns, COLUMNS, strict=True)], schema=COLUMNS)
 
 
-def new_file(folder, rows):
+def new_file(folder, rows, data_change=True):
     """An add action for a fresh file in `folder`."""
     name, buffer = f"part-{uuid.uuid4()}.parquet", io.BytesIO()
     pq.write_table(table_of(rows), buffer)
     store.replace(f"{folder}/{name}", buffer.getvalue())
     content = {"path": name, "partitionValues": {}, "size": buffer.tell(), "modificationTime": int(time.time() * 1000)}
-    return {"add": {**content, "dataChange": True, "stats": json.dumps({"numRecords": len(rows)})}}
+    return {"add": {**content, "dataChange": data_change, "stats": json.dumps({"numRecords": len(rows)})}}
 
 
 def work(branch, *actions, operation="WRITE"):
@@ -80,8 +80,8 @@ class Lake:
                 actions = [*read_commit(self.path, 0), *actions]
             store.replace(commit_file(self.path, n), encode(actions))
 
-    def publish(self, branch, app=None, transaction=1, **options):
-        return fast_forward(branch, app or branch.id, transaction, {}, **options)
+    def publish(self, branch, app=None, transaction=1, metadata=None, **options):
+        return fast_forward(branch, app or branch.id, transaction, metadata or {}, **options)
 
     def rows(self, version=None):
         if latest_version(self.path) < 0:

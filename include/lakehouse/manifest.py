@@ -18,7 +18,7 @@ from lakehouse.errors import LakehouseError
 #: Layers in the order data flows.
 LAYERS = ("bronze", "silver", "gold")
 #: Raise when the compiled form changes, so that old caches are not read.
-FORMAT = 2
+FORMAT = 3
 
 
 class ManifestError(LakehouseError):
@@ -46,6 +46,8 @@ class Entry:
     #: Airflow connection of the source, "" for a computed table.
     connection: str
     source_kind: str
+    #: Seconds from a run's start within which the table's gate is due; 0: the contract declares none.
+    gate_deadline: float
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,7 @@ def compile_manifest(where: list[Path]) -> Manifest:
             publish_group=contract.publish_group,
             connection=contract.source.connection if contract.source else "",
             source_kind=contract.source.kind if contract.source else "",
+            gate_deadline=contract.gate_deadline.total_seconds() if contract.gate_deadline else 0.0,
         )
     for entry in entries.values():
         for read in (*entry.reads, *entry.checks):

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     from lakehouse.pipeline.batch import Run
 
 
+class FormWrong(LakehouseError):
+    """A run by hand that asks for what cannot be."""
+
+
 def run_of(context: Mapping[str, Any]) -> Run:
     """The run a task belongs to.
 
-    A trigger by hand has no logical date and no interval: it runs up to `run_after`. A backfill run loads its own
+    A trigger by hand has no logical date and no interval: it runs up to `run_after`, or to the moment `up_to` of its
+    form. A backfill run loads its own
     interval; every other run loads what is due up to the end of its interval.
     """
     from lakehouse.pipeline.batch import Run
@@ -20,7 +28,21 @@ def run_of(context: Mapping[str, Any]) -> Run:
     dag_run = context["dag_run"]
     run_id = f"{dag_run.dag_id}/{dag_run.run_id}"
     if dag_run.logical_date is None:
-        return Run(run_id, "manual", end=dag_run.run_after)
+        return Run(run_id, "manual", end=_end(context))
     kind = "backfill" if str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "backfill" else "scheduled"
     start, end = context["data_interval_start"], context["data_interval_end"]
     return Run(run_id, kind, end=end, start=start)  # type: ignore[arg-type]
+
+
+def _end(context: Mapping[str, Any]) -> datetime:
+    now: datetime = context["dag_run"].run_after
+    told = (context.get("params") or {}).get("up_to")
+    if not told:
+        return now
+    moment = datetime.fromisoformat(told)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment > now:
+        raise FormWrong(
+            f"The run is to load up to {told}, which is yet to come.", "Trigger it with a moment that is past."
+        )
+    return moment

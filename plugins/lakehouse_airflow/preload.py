@@ -1,8 +1,9 @@
-"""A listener that imports the heavy libraries once, where tasks are forks of the scheduler.
+"""A listener that imports what is heavy once, where Airflow forks its workers.
 
-LocalExecutor forks its workers from the scheduler, and a task is a fork of a worker. What the scheduler has imported
-before it forks costs a task nothing; otherwise every task would import Spark's client, Arrow and Great Expectations
-anew (seconds of CPU each). No channel, thread or connection is opened here: those do not survive a fork.
+LocalExecutor forks its workers from the scheduler, a task is a fork of a worker, and triggers run in a fork of the
+triggerer. What was imported before the fork costs them nothing; otherwise every task would import Spark's client, Arrow
+and Great Expectations anew (seconds of CPU each), and the first late run would be told of later by as much. No channel,
+thread or connection is opened here: those do not survive a fork.
 """
 
 from __future__ import annotations
@@ -29,10 +30,21 @@ MODULES = (
     "airflow.providers.openlineage.extractors",
 )
 
+#: Modules that the mail of a missed deadline needs. Imported in the triggerer's event loop they would stop it.
+DEADLINE_MODULES = (
+    "asgiref.sync",
+    "airflow.sdk.execution_time.task_runner",
+    "lakehouse_airflow.alerts",
+    "lakehouse_airflow.sla",
+)
+
 
 @hookimpl
 def on_starting(component: Any) -> None:
-    """Import MODULES and Great Expectations in a scheduler that is about to fork its workers."""
+    """Import MODULES and Great Expectations in a scheduler, DEADLINE_MODULES in a triggerer, before they fork."""
+    if "triggerer" in sys.argv:
+        for module in DEADLINE_MODULES:
+            importlib.import_module(module)
     if "scheduler" in sys.argv and conf.get("core", "executor") == "LocalExecutor":
         for module in MODULES:
             importlib.import_module(module)

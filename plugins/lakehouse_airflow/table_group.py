@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskGroup
 
+from lakehouse_airflow.assets import asset
 from lakehouse_airflow.operators import (
     DataQualityGateOperator,
     ExtractOperator,
@@ -39,7 +40,9 @@ def table_groups(manifest: Manifest) -> None:
         group = manifest.group_of(entry.name)
         if entry.publish_group and entry == group[-1]:
             publish = PublishOperator(
-                task_id=f"publish_{entry.publish_group}", batches=[wiring.gates[member.name].output for member in group]
+                task_id=f"publish_{entry.publish_group}",
+                batches=[wiring.gates[member.name].output for member in group],
+                outlets=[asset(member.name) for member in group],
             )
             wiring.publishes |= {member.name: publish for member in group}
 
@@ -64,7 +67,7 @@ def _add_table(entry: Entry, manifest: Manifest, wiring: _Wiring) -> None:
         [wiring.publishes[name] for name in entry.checks if name not in together] >> gate
         wiring.gates[entry.name] = gate
         if not entry.publish_group:
-            publish = PublishOperator(task_id="publish", batches=[gate.output])
+            publish = PublishOperator(task_id="publish", batches=[gate.output], outlets=[asset(entry.name)])
             wiring.publishes[entry.name] = publish
             if entry.connection:
                 publish >> WatermarkUpdateOperator(task_id="advance_watermark", table=entry.name, batch=gate.output)

@@ -82,7 +82,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     home = tmp_path_factory.mktemp("platform")
     dags = home / "dags"
     dags.mkdir()
-    for file in [*(PROJECT / "dags").glob("*.py"), HERE / "handwritten.py"]:
+    for file in [*(PROJECT / "dags").glob("*.py"), HERE / "handwritten.py", HERE / "late.py"]:
         shutil.copy(file, dags)
     with platform_at(home, airflow=True, dags=dags) as url:
         found = Platform(url, home, load(), Summary())

@@ -14,6 +14,8 @@ from lakehouse.cli import (
     contracts,
     demo,
     intervals,
+    optimize,
+    plan,
     quarantine,
     query,
     replay,
@@ -50,6 +52,8 @@ app.command()(replay.replay)
 app.command()(revert.revert)
 app.command()(query.query)
 app.command()(test.test)
+app.command()(optimize.optimize)
+app.command()(plan.plan)
 app.command()(demo.demo)
 
 

@@ -127,6 +127,12 @@ class Contract:
     tags: tuple[str, ...]
     path: Path
     fingerprint: str
+    #: How long after a run's start the table's gate is due; None: nobody waits.
+    gate_deadline: timedelta | None = None
+    #: Columns that OPTIMIZE orders the table's rows by; () only makes small files large.
+    zorder_by: tuple[str, ...] = ()
+    #: How long the landing files of a published load are kept; None: as long as usual.
+    landing_retention: timedelta | None = None
 
     def column(self, name: str) -> Column:
         """The column called `name`. Raises KeyError."""

@@ -6,16 +6,19 @@ A table folder is <layer>/<table>/ with contract.odcs.yaml and, unless it has a 
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 
 from lakehouse.contracts import properties
 from lakehouse.contracts.document import Document, Where
 from lakehouse.contracts.errors import ContractError
+from lakehouse.contracts.layout import read_layout
 from lakehouse.contracts.model import Column, Contract, Disposition, Rule, Scd2, Source, Strategy
 from lakehouse.contracts.references import reference
 from lakehouse.contracts.rules import implied, written
 from lakehouse.contracts.scd2 import read_scd2
+from lakehouse.contracts.sla import gate_deadline
 from lakehouse.contracts.source import read_source
 from lakehouse.contracts.sql import predicate_problem
 from lakehouse.contracts.standard import Problem, violations
@@ -70,6 +73,7 @@ class _Reader:
             self.problem(self._at_custom("strategy"), f"strategy '{strategy}'", f"Use one of {get_args(Strategy)}.")
         rules += self._table_rules(key, strategy)
         self._check(rules, {c.name for c in columns})
+        sla = {p["property"]: {"value": p["value"], "unit": p.get("unit")} for p in data.get("slaProperties") or []}
         return Contract(
             name=name,
             layer=self.layer,
@@ -88,7 +92,10 @@ class _Reader:
             scd2=self._scd2(custom, strategy, columns, key),
             affected_keys=self._affected_keys(custom.get("affectedKeys", {}), {c.name for c in columns}),
             quarantine_threshold=self._threshold(custom.get("quarantineThreshold", 0.05)),
-            sla={p["property"]: {"value": p["value"], "unit": p.get("unit")} for p in data.get("slaProperties") or []},
+            sla=sla,
+            gate_deadline=gate_deadline(sla, lambda what, fix: self.problem(("slaProperties",), what, fix)),
+            zorder_by=self._zorder(custom, columns),
+            landing_retention=self._landing(custom.get("landingRetention")),
             tags=tuple(data.get("tags") or []),
             path=self.document.path,
             fingerprint=self.document.fingerprint,
@@ -226,6 +233,24 @@ class _Reader:
         what = "affectedKeys does not map each input's columns to columns of this contract"
         self.problem(self._at_custom("affectedKeys"), what, "Write e.g. {silver.orders: {order_id: order_id}}.")
         return {}
+
+    def _zorder(self, custom: dict[str, Any], columns: list[Column]) -> tuple[str, ...]:
+        at, names = self._at_custom("layout"), {c.name for c in columns}
+        return read_layout(
+            custom.get("layout"),
+            names,
+            self._partitions(),
+            lambda key, what, fix: self.problem((*at, key) if key else at, what, fix),
+        )
+
+    def _landing(self, value: Any) -> timedelta | None:
+        if value is None:
+            return None
+        try:
+            return properties.duration(value)
+        except ValueError as error:
+            self.problem(self._at_custom("landingRetention"), f"landingRetention: {error}", "Write it like P90D.")
+            return None
 
     def _threshold(self, value: Any) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:

@@ -13,7 +13,16 @@ from lakehouse.contracts.document import Document, Where
 from lakehouse.contracts.standard import Problem
 
 #: Every table-level custom property there is.
-TABLE = {"source", "strategy", "publishGroup", "scd2", "quarantineThreshold", "affectedKeys"}
+TABLE = {
+    "source",
+    "strategy",
+    "publishGroup",
+    "scd2",
+    "quarantineThreshold",
+    "affectedKeys",
+    "layout",
+    "landingRetention",
+}
 #: Every column-level one.
 COLUMN = {"protect"}
 #: Every one of a quality rule.

@@ -51,6 +51,13 @@ class Diff:
         return all(kind_of(a) in ("add", "txn") for a in self.actions)
 
     @property
+    def is_neutral(self) -> bool:
+        """Whether it changes files and no row: no schema, nothing marked as a change of data."""
+        data = [action[kind_of(action)] for action in self.actions if kind_of(action) in ("add", "remove")]
+        kinds = {kind_of(action) for action in self.actions}
+        return kinds <= {"add", "remove", "txn"} and not any(content["dataChange"] for content in data)
+
+    @property
     def removed(self) -> frozenset[str]:
         """Paths of the removed files as they are on disk, relative to the table."""
         return frozenset(store.decoded(a["remove"]["path"]) for a in self.actions if "remove" in a)

@@ -75,8 +75,10 @@ def fast_forward(
     the table holds already, in this number or a higher one, is not committed again. `metadata` becomes the commit's
     user metadata (JSON). `expected` is the fingerprint of the audited Diff.
     Where other commits came between, it goes on top of them if they changed no rows and touched none of the files that
-    it removes; with `rebase_appends`, an append also goes on top of other appends (only for tables in which no row
-    depends on another). Raises PublishConflict otherwise, CandidateChanged, BranchRefused for a branch that was
+    Where other commits came between, it goes on top of them if they touched none of the files that it removes, and
+    changed no rows. A branch that changes no row itself (OPTIMIZE) also goes on top of those that did, and with
+    `rebase_appends` an append on top of other appends (only for tables in which no row depends on
+    another). Raises PublishConflict otherwise, CandidateChanged, BranchRefused for a branch that was
     dropped, and what `diff` raises.
     """
     known = transaction_version(branch.table_path, app_id)
@@ -129,6 +131,8 @@ def _check_between(branch: Branch, change: Diff, checked: int, latest: int, reba
     """Raise PublishConflict unless the candidate is as good on top of the commits after `checked` as without them."""
     if latest < checked or (latest > checked and branch.base_version < 0):
         raise _conflict(branch, latest, "the table was made or replaced meanwhile")
+    # Files laid out anew hold the rows they held: whatever was added beside them, and told of it, stands.
+    neutral = change.is_neutral
     for version in range(checked + 1, latest + 1):
         try:
             actions = list(read_commit(branch.table_path, version))
@@ -137,12 +141,13 @@ def _check_between(branch: Branch, change: Diff, checked: int, latest: int, reba
         kinds = {kind_of(a) for a in actions}
         files = [a[kind_of(a)] for a in actions if kind_of(a) in ("add", "remove")]
         removed = {store.decoded(a["remove"]["path"]) for a in actions if "remove" in a}
-        if not kinds <= _NEUTRAL:
-            raise _conflict(branch, version, f"it holds {', '.join(sorted(kinds - _NEUTRAL))}")
+        strange = kinds - _NEUTRAL - ({"cdc"} if neutral else set())
+        if strange:
+            raise _conflict(branch, version, f"it holds {', '.join(sorted(strange))}")
         if removed & change.removed:
             raise _conflict(branch, version, "it removed files that the branch removes too")
         appends = rebase_appends and branch.mode == "append" and change.is_append and "remove" not in kinds
-        if any(f["dataChange"] for f in files) and not appends:
+        if any(f["dataChange"] for f in files) and not (appends or neutral):
             raise _conflict(branch, version, "it changed rows")
 
 

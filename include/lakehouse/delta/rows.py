@@ -59,8 +59,11 @@ def read_rows(path: str, equals: Mapping[str, str] | None = None) -> list[dict[s
     return found
 
 
-def scan(path: str, equals: Mapping[str, str | int]) -> pa.RecordBatchReader:
-    """The rows whose columns have these values, streamed. Raises DeltaError where there is no table."""
+def scan(path: str, equals: Mapping[str, str | int], columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+    """The rows whose columns have these values, streamed: all their columns, or those named.
+
+    Raises DeltaError where there is no table.
+    """
     import pyarrow.compute as pc
 
     condition = None
@@ -68,7 +71,7 @@ def scan(path: str, equals: Mapping[str, str | int]) -> pa.RecordBatchReader:
         test = pc.field(name) == value
         condition = test if condition is None else condition & test
     dataset = store.delta_table(path).to_pyarrow_dataset()
-    return dataset.scanner(filter=condition).to_reader()
+    return dataset.scanner(filter=condition, columns=list(columns) if columns else None).to_reader()
 
 
 def dataset(path: str) -> ds.Dataset | None:

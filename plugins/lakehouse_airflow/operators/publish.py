@@ -11,6 +11,8 @@ from airflow.sdk import BaseOperator
 class PublishOperator(BaseOperator):
     """Publish one audited batch, or those of a publish group together. Running it twice publishes once.
 
+    Outlets that are assets of published tables get version and rows with their event (`lakehouse_airflow.assets`).
+
     :param batches: the gates' batches.
     """
 
@@ -27,8 +29,11 @@ class PublishOperator(BaseOperator):
         from lakehouse.manifest import load
         from lakehouse.pipeline.batch import Batch
         from lakehouse.pipeline.run import publish_group
+        from lakehouse_airflow.assets import tell
 
-        return [b.to_dict() for b in publish_group(load(), [Batch.from_dict(b) for b in self.batches])]
+        done = [b.to_dict() for b in publish_group(load(), [Batch.from_dict(b) for b in self.batches])]
+        tell(context["outlet_events"], self.outlets, done)
+        return done
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Inputs and outputs, declared from the contracts."""

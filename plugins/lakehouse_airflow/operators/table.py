@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from lakehouse_airflow.pages import LedgerLink, QuarantineLink
+
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
@@ -23,6 +25,7 @@ class TableOperator(BaseOperator):
     #: Name of the step, as logs and lineage know it.
     step = ""
     template_fields: Sequence[str] = ("table",)
+    operator_extra_links = (LedgerLink(), QuarantineLink())
 
     def __init__(self, *, table: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

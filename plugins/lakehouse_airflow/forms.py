@@ -1,0 +1,51 @@
+"""The forms that a trigger by hand fills in: what may be said to each DAG, checked before a run is made."""
+
+from __future__ import annotations
+
+from airflow.sdk import Param
+
+
+def daily() -> dict[str, Param]:
+    """Of the daily run; a scheduled run takes the defaults."""
+    return {
+        "up_to": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="Load up to",
+            description="A moment in the past, instead of now. Only for a run without a logical date.",
+        ),
+        "reason": Param(
+            "", type="string", maxLength=200, title="Reason", description="Why by hand; kept with the run. No names."
+        ),
+    }
+
+
+def optimize() -> dict[str, Param]:
+    """Of the upkeep."""
+    return {
+        "tables": Param(
+            "*",
+            type="string",
+            pattern=r"^[a-z0-9_.*, ]+$",
+            title="Tables",
+            description="silver.orders, bronze.*, ops.* or * for all; several with commas.",
+        ),
+        "zorder": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_]*$"},
+            maxItems=4,
+            title="Columns to order by",
+            description="For one table. Default: what each contract's layout says.",
+        ),
+        "hours": Param(
+            168,
+            type="integer",
+            minimum=168,
+            maximum=8760,
+            title="Hours kept",
+            description="How long removed files are kept for time travel and long readers.",
+        ),
+        "dry_run": Param(False, type="boolean", title="Rehearse", description="Only tell what would be done."),
+    }

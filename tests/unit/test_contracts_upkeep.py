@@ -1,0 +1,74 @@
+"""What a contract says about deadlines, layout and landing: read strictly, wrong values named with a remedy."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from lakehouse.contracts import ContractError, load_contract
+from lakehouse.contracts.layout import read_layout
+from lakehouse.contracts.sla import gate_deadline
+from tests.unit.test_contracts_broken import BRONZE, folder_of
+
+DEADLINE = "slaProperties:\n  - {property: dqGateDeadline, value: 20, unit: min}\n"
+UPKEEP = """\
+  - {property: layout, value: {zorderBy: [sent_at, receiver]}}
+  - {property: landingRetention, value: P30D}
+"""
+
+
+def parcels(tmp_path: Path, text: str) -> Path:
+    return folder_of(tmp_path, "bronze", "parcels", text, sql=False)
+
+
+def test_deadline_layout_and_retention_are_read(tmp_path: Path) -> None:
+    found = load_contract(parcels(tmp_path, BRONZE.replace("schema:\n", f"{DEADLINE}schema:\n") + UPKEEP))
+    assert found.gate_deadline == timedelta(minutes=20)
+    assert found.zorder_by == ("sent_at", "receiver")
+    assert found.landing_retention == timedelta(days=30)
+
+
+def test_a_contract_without_them_has_none(tmp_path: Path) -> None:
+    found = load_contract(parcels(tmp_path, BRONZE))
+    assert (found.gate_deadline, found.zorder_by, found.landing_retention) == (None, (), None)
+
+
+def test_wrong_ones_are_told_with_their_line(tmp_path: Path) -> None:
+    text = BRONZE + UPKEEP.replace("receiver", "recipient").replace("P30D", "a month")
+    with pytest.raises(ContractError) as caught:
+        load_contract(parcels(tmp_path, text))
+    told = {what: text.splitlines()[line - 1] for line, what, _ in caught.value.problems}
+    assert "recipient" in told["layout: no such column: recipient"]
+    (retention,) = [what for what in told if what.startswith("landingRetention")]
+    assert "a month" in told[retention]
+
+
+@pytest.mark.parametrize("value", [0, -1, "20", True, None])
+def test_a_deadline_is_a_positive_number(value: object) -> None:
+    complaints: list[str] = []
+    told = {"dqGateDeadline": {"value": value, "unit": "min"}}
+    assert gate_deadline(told, lambda what, fix: complaints.append(what)) is None
+    assert len(complaints) == 1
+
+
+@pytest.mark.parametrize(("unit", "seconds"), [("s", 20), ("min", 1200), ("h", 72000), ("d", 1728000)])
+def test_a_deadline_has_a_unit(unit: str, seconds: int) -> None:
+    told = {"dqGateDeadline": {"value": 20, "unit": unit}}
+    found = gate_deadline(told, lambda what, fix: pytest.fail(what))
+    assert found == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        ({"zorderBy": ["day"]}, "partitions"),
+        ({"zorderBy": ["a", "a"]}, "repeats"),
+        ({"zorderBy": []}, "repeats"),
+        ({"clusterBy": ["a"]}, "no {zorderBy"),
+        (["a"], "no {zorderBy"),
+    ],
+)
+def test_a_layout_orders_by_columns_of_the_table(value: object, word: str) -> None:
+    complaints: list[str] = []
+    read_layout(value, {"a", "day"}, ("day",), lambda key, what, fix: complaints.append(what))
+    assert [word in what for what in complaints] == [True]
