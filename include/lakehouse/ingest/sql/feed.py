@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from lakehouse.contracts.model import Column, Contract, Source
 from lakehouse.ingest.feed import Slice
+from lakehouse.ingest.landing import known_columns
 from lakehouse.ingest.sql import keyset
 from lakehouse.ingest.sql.engine import Engine, SourceColumn, engine_of
 from lakehouse.ingest.sql.faults import SourceColumnMissing, named
