@@ -9,6 +9,8 @@ from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
 from airflow.providers.standard.hooks.filesystem import FSHook
 from airflow.sdk import BaseHook
 
+from lakehouse import connections
+
 
 class LakehouseSnowflakeHook(SnowflakeHook):
     """The stock hook, plus `host`, `port` and `protocol` of the connection's extras, which it drops."""
@@ -29,7 +31,13 @@ def open_source(conn_id: str) -> Any:
 
         return Folder(FSHook(fs_conn_id=conn_id).get_path() or "/")
     if connection.conn_type == "snowflake":
-        return LakehouseSnowflakeHook(snowflake_conn_id=conn_id).get_conn()
+        with connections.logging_in(conn_id):
+            return LakehouseSnowflakeHook(snowflake_conn_id=conn_id).get_conn()
+    if connection.conn_type in ("postgres", "redshift"):
+        # Its own hooks give one of three clients, by what is installed; Arrow types are told by psycopg2's.
+        names = ("conn_type", "host", "port", "login", "password", "schema")
+        told = {name: getattr(connection, name) for name in names}
+        return connections.open_postgres(connections.Connection(conn_id, **told, extra=connection.extra_dejson))
     return connection.get_hook().get_conn()
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, get_args
 
+from lakehouse.contracts.databases import option_fault
 from lakehouse.contracts.files import option_faults
 from lakehouse.contracts.model import SchemaPolicy, Source
 from lakehouse.contracts.properties import duration, moment
@@ -15,9 +17,13 @@ _REQUIRED = {"connection", "type", "object", "cursor", "initialValue"}
 _OPTIONAL = {"lookback", "chunk", "watermarkKey", "emptyIsError", "missingIsError", "schemaPolicy", "options"}
 #: Kinds of source, and what `options` of each may say: {name: (type, whether it must be there)}.
 KINDS: dict[str, dict[str, tuple[type, bool]]] = {
-    "snowflake": {},
-    "redshift": {},
+    "snowflake": {"sliceRows": (int, False), "unload": (dict, False)},
+    "redshift": {"sliceRows": (int, False), "unload": (dict, False)},
     "files": dict.fromkeys(("pattern", "format", "delimiter", "encoding", "occurrence"), (str, False)),
+}
+#: What is wrong with an option's value: a function of (name, value, the contract's columns), "" where nothing is.
+VALUES: dict[str, Callable[[str, Any, set[str]], str]] = {
+    kind: partial(option_fault, kind) for kind in ("snowflake", "redshift")
 }
 #: What else is to be checked of the options of a kind: function(options, columns) -> (option, what, remedy).
 CHECKS = {"files": option_faults}
@@ -101,6 +107,8 @@ def _kind_faults(value: dict[str, Any], columns: set[str], complain: Complain) -
             complain("options", f"source.options.{name} is unknown for type {kind}", f"Known: {known}.")
         elif not isinstance(options[name], allowed[name][0]):
             complain("options", f"source.options.{name} is no {allowed[name][0].__name__}", "Mend its value.")
+        elif kind in VALUES and (fault := VALUES[kind](name, options[name], columns)):
+            complain("options", f"source.options.{name}: {fault}", "Mend its value.")
         else:
             continue
         faults += 1

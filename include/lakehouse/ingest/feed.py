@@ -55,8 +55,8 @@ class Feed(Protocol):
 
 #: Module of each kind of source; each has a function feed(contract, source, connection) -> Feed.
 KINDS = {
-    "snowflake": "lakehouse.ingest.sql",
-    "redshift": "lakehouse.ingest.sql",
+    "snowflake": "lakehouse.ingest.sql.feed",
+    "redshift": "lakehouse.ingest.sql.feed",
     "files": "lakehouse.ingest.files",
 }
 
