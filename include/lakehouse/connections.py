@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     import psycopg2.extensions
     from snowflake.connector import SnowflakeConnection
 
+#: What databases say when it is the credentials, and not the way there.
+_REFUSALS = ("password", "username", "authentication", "jwt", "role ", "database ", "pg_hba", "user ", "account")
+
 #: URI schemes that are not the connection type itself, as Airflow reads them.
 SCHEMES = {"postgresql": "postgres"}
 
@@ -31,6 +35,10 @@ class ConnectionMissing(LakehouseError):
 
 class ConnectionMalformed(LakehouseError):
     """A connection is there and cannot be read, or lacks what its client needs."""
+
+
+class ConnectionRefused(LakehouseError):
+    """A system does not take the connection's credentials, or is not where the connection says."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,8 @@ def open_snowflake(conn: Connection) -> SnowflakeConnection:
     if "port" in options:
         options["port"] = int(options["port"])
     options["private_key_file_pwd" if "private_key_file" in options else "password"] = conn.password
-    opened = snowflake.connector.connect(**{key: value for key, value in options.items() if value is not None})
+    with logging_in(conn.conn_id):
+        opened = snowflake.connector.connect(**{key: value for key, value in options.items() if value is not None})
     opened.telemetry_enabled = False
     return opened
 
@@ -138,15 +147,41 @@ def open_postgres(conn: Connection) -> psycopg2.extensions.connection:
     """A psycopg2 connection; the host may be a unix socket's folder. The caller closes it."""
     import psycopg2
 
-    return psycopg2.connect(
-        host=conn.host,
-        port=conn.port,
-        user=conn.login,
-        password=conn.password,
-        dbname=conn.schema,
-        connect_timeout=10,
-        application_name="lakehouse",
-    )
+    names = ("sslmode", "sslrootcert", "options")
+    with logging_in(conn.conn_id):
+        return psycopg2.connect(
+            host=conn.host,
+            port=conn.port,
+            user=conn.login,
+            password=conn.password,
+            dbname=conn.schema,
+            connect_timeout=10,
+            application_name="lakehouse",
+            **{name: conn.extra[name] for name in names if conn.extra.get(name)},
+        )
+
+
+@contextmanager
+def logging_in(conn_id: str) -> Iterator[None]:
+    """A database client's errors as ConnectionRefused: theirs name hosts and accounts, and quote what they were given.
+
+    Of the two clients only those are asked that are imported: the others can have raised nothing.
+    """
+    import sys
+
+    clients = [sys.modules[name] for name in ("psycopg2", "snowflake.connector.errors") if name in sys.modules]
+    try:
+        yield
+    except tuple(client.Error for client in clients) as error:
+        told = str(error).lower()
+        refused = any(word in told for word in _REFUSALS)
+        code = getattr(error, "pgcode", None) or getattr(error, "errno", None)
+        what = "refused the login" if refused else "could not be reached"
+        remedy = "Set its login, password or key, database and role right" if refused else "Check its host and port"
+        raise ConnectionRefused(
+            f"The system behind connection '{conn_id}' {what}{f' ({code})' if code else ''}.",
+            f"{remedy} (AIRFLOW_CONN_{conn_id.upper()} or Airflow's own store), then clear the task.",
+        ) from None
 
 
 def open_source(conn_id: str) -> Any:

@@ -208,7 +208,12 @@ class _Reader:
             self.problem((), "both a source and a transform.sql", "Keep one of the two.")
         at = self._at_custom("source")
         names = {c.name for c in columns}
-        return read_source(custom["source"], names, lambda key, what, fix: self.problem((*at, key), what, fix))
+        source = read_source(custom["source"], names, lambda key, what, fix: self.problem((*at, key), what, fix))
+        protected = [c.name for c in columns if c.protect]
+        if source and "unload" in source.options and protected:
+            what = f"an unload would write {', '.join(protected)} to S3 before anything could protect it"
+            self.problem((*at, "options"), what, "Drop the unload, or extract a view that gives tokens in their place.")
+        return source
 
     def _scd2(self, custom: dict[str, Any], strategy: str, columns: list[Column], key: tuple[str, ...]) -> Scd2 | None:
         at = self._at_custom("scd2")

@@ -5,15 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, get_args
 
+from lakehouse.contracts.databases import option_fault
 from lakehouse.contracts.model import SchemaPolicy, Source
 from lakehouse.contracts.properties import duration, moment
 
 _REQUIRED = {"connection", "type", "object", "cursor", "initialValue"}
 _OPTIONAL = {"lookback", "chunk", "watermarkKey", "emptyIsError", "missingIsError", "schemaPolicy", "options"}
 #: Kinds of source, and what `options` of each may say: {name: (type, whether it must be there)}.
-KINDS: dict[str, dict[str, tuple[type, bool]]] = {"snowflake": {}, "redshift": {}}
+KINDS: dict[str, dict[str, tuple[type, bool]]] = {
+    "snowflake": {"sliceRows": (int, False), "unload": (dict, False)},
+    "redshift": {"sliceRows": (int, False), "unload": (dict, False)},
+}
+
+#: What is wrong with an option's value: a function of (name, value, the contract's columns), "" where nothing is.
+CHECKS: dict[str, Callable[[str, Any, set[str]], str]] = {
+    kind: partial(option_fault, kind) for kind in ("snowflake", "redshift")
+}
 
 Complain = Callable[[str, str, str], None]
 
@@ -33,7 +43,7 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
     if value.get("cursor") is not None and value["cursor"] not in columns:
         complain("cursor", f"cursor '{value['cursor']}' is no column of this contract", "Name one of its columns.")
         faults += 1
-    faults += _kind_faults(value, complain)
+    faults += _kind_faults(value, columns, complain)
     policy = value.get("schemaPolicy", "keep")
     if policy not in get_args(SchemaPolicy):
         complain("schemaPolicy", f"schema policy '{policy}'", f"Use one of: {', '.join(get_args(SchemaPolicy))}.")
@@ -78,7 +88,7 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
     )
 
 
-def _kind_faults(value: dict[str, Any], complain: Complain) -> int:
+def _kind_faults(value: dict[str, Any], columns: set[str], complain: Complain) -> int:
     """Complain of an unknown kind, and of options that do not fit it; how many faults."""
     kind, options = str(value.get("type")), value.get("options") or {}
     if kind not in KINDS:
@@ -94,6 +104,8 @@ def _kind_faults(value: dict[str, Any], complain: Complain) -> int:
             complain("options", f"source.options.{name} is unknown for type {kind}", f"Known: {known}.")
         elif not isinstance(options[name], allowed[name][0]):
             complain("options", f"source.options.{name} is no {allowed[name][0].__name__}", "Mend its value.")
+        elif kind in CHECKS and (fault := CHECKS[kind](name, options[name], columns)):
+            complain("options", f"source.options.{name}: {fault}", "Mend its value.")
         else:
             continue
         faults += 1

@@ -54,7 +54,7 @@ class Feed(Protocol):
 
 
 #: Module of each kind of source; each has a function feed(contract, source, connection) -> Feed.
-KINDS = {"snowflake": "lakehouse.ingest.sql", "redshift": "lakehouse.ingest.sql"}
+KINDS = {"snowflake": "lakehouse.ingest.sql.feed", "redshift": "lakehouse.ingest.sql.feed"}
 
 
 def open_feed(contract: Contract, source: Source, connection: Any) -> Feed:

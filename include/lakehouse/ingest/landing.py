@@ -98,7 +98,8 @@ def _shaped(batch: pa.RecordBatch, contract: Contract, key: bytes) -> pa.RecordB
     import pyarrow as pa
 
     known = known_columns(batch.schema.names, contract)
-    columns, names = [], []
+    columns: list[pa.Array] = []
+    names: list[str] = []
     for name, values in zip(batch.schema.names, batch.columns, strict=True):
         column = known.get(name)
         if pa.types.is_timestamp(values.type) and values.type.tz is None:
@@ -106,7 +107,7 @@ def _shaped(batch: pa.RecordBatch, contract: Contract, key: bytes) -> pa.RecordB
         if column and column.protect:
             values = protect(values, column, key)
         columns.append(values)
-        names.append(column.name if column else name if name in (FAULT, RAW) else EXTRA + name)
+        names.append(column.name if column else name if name in (FAULT, RAW) else _extra(name, names))
     return pa.RecordBatch.from_arrays(columns, names=names)
 
 
@@ -115,6 +116,15 @@ def known_columns(names: Sequence[str], contract: Contract) -> dict[str, Column]
     exact = {column.source_name: column for column in contract.columns if column.source_name in names}
     folded = {c.source_name.lower(): c for c in contract.columns if c.source_name not in exact}
     return exact | {name: folded.pop(name.lower()) for name in names if name not in exact and name.lower() in folded}
+
+
+def _extra(name: str, taken: Sequence[str]) -> str:
+    """EXTRA + `name`; where that differs from an earlier one by case alone, which Spark cannot tell, also a number."""
+    folded = [other.lower() for other in taken]
+    found, number = EXTRA + name, 2
+    while found.lower() in folded:
+        found, number = f"{EXTRA}{name}~{number}", number + 1
+    return found
 
 
 def write_slice(batches: Iterator[pa.RecordBatch], target: Path) -> None:
