@@ -25,7 +25,9 @@ _MICRO = timedelta(microseconds=1)
 class Span:
     """The rows that slices are cut of: those of low < cursor <= high, or those that no window can have.
 
-    The latter have no cursor, or an infinite one, or one of a year that no calendar here has. Moments count in whole microseconds, so that the span has exactly the rows whose landed cursor lies in it.
+    The latter have no cursor, or an infinite one, or one of a year that no calendar here has.
+
+    Moments count in whole microseconds, so that the span has exactly the rows whose landed cursor lies in it.
     """
 
     cursor: exp.Expr
@@ -64,7 +66,12 @@ def points(table: exp.Table, span: Span, order: Sequence[exp.Expr], size: int, t
     ranked = exp.select(*places, exp.alias_(number, "n")).from_(table).where(span.where(bind))
     every = exp.EQ(this=exp.Mod(this=exp.column("n"), expression=bind(size)), expression=exp.Literal.number(0))
     last = exp.LT(this=exp.column("n"), expression=bind(total))
-    return exp.select(*names).from_(ranked.subquery("ranked")).where(exp.and_(every, last)).order_by("n")
+    return (
+        exp.select(*names)
+        .from_(ranked.subquery("ranked"))
+        .where(exp.and_(every, last))
+        .order_by(exp.Ordered(this=exp.column("n")))
+    )
 
 
 def between(
