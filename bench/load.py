@@ -1,0 +1,132 @@
+"""What loading landed rows to bronze costs beside a bare Spark read and Delta write of the same files.
+
+Promised: with contract, quarantine, metadata columns, audit and publish, at most 1.5x, for 6M rows of which one in a
+thousand breaks the contract. Both sides run in turn on one server with the settings of a real deployment; figures are
+medians. Usage: python -m bench.load [--rows 6000000] [--rounds 3] [--output result.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from lakehouse.bronze.drift import landed
+from lakehouse.bronze.load import LoadStamp, load
+from lakehouse.config import settings
+from lakehouse.contracts import load_contract
+from lakehouse.delta import diff, drop_branch, fast_forward, open_branch
+from lakehouse.ledger.windows import Window
+from lakehouse.pipeline.transform import table_spec
+from lakehouse.quality import check
+from lakehouse.spark import connected
+from lakehouse.spark.local import served
+
+CONTRACT = Path(__file__).parent / "tables" / "bronze" / "lines"
+WINDOW = Window(datetime(2024, 12, 31, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
+#: Landing files, as an extract in slices leaves them.
+FILES = 12
+RATIO = 1.5
+
+
+def land(spark: Any, folder: Path, rows: int) -> None:
+    """Landing files of `rows` order lines, a thousandth of them without a customer."""
+    spark.sql(
+        f"""SELECT id AS line_id, timestamp_seconds(1735689600 + id) AS changed_at,
+          IF(pmod(hash(id), 1000) = 0, NULL, CAST(pmod(hash(id), 100000) AS BIGINT)) AS customer_id,
+          date_add(DATE'2025-01-01', CAST(pmod(hash(id, 1), 365) AS INT)) AS order_date,
+          CAST(1 + pmod(hash(id, 2), 100) AS INT) AS quantity,
+          CAST(pmod(hash(id, 3), 100000) / 100 AS DECIMAL(18, 2)) AS price,
+          element_at(array('placed', 'paid', 'shipped', 'delivered'), CAST(1 + pmod(hash(id, 4), 4) AS INT)) AS status,
+          md5(CAST(id AS STRING)) AS comment
+        FROM range(0, {rows}, 1, {FILES})"""
+    ).write.option("compression", "zstd").parquet(str(folder))
+
+
+def bare(spark: Any, folder: Path, target: Path) -> float:
+    """Seconds of reading the files and writing them as a Delta table."""
+    began = time.perf_counter()
+    spark.read.parquet(*sorted(map(str, folder.glob("*.parquet")))).write.format("delta").save(str(target))
+    return time.perf_counter() - began
+
+
+def loaded(spark: Any, folder: Path, lake: Path, number: int, rows: int) -> dict[str, float]:
+    """Seconds of the product's load of the files into a table of its own, by step."""
+    contract = load_contract(CONTRACT)
+    source = contract.source
+    assert source
+    path, batch = str(lake / f"loaded_{number}"), f"bench-{number}"
+    marks = [time.perf_counter()]
+    frames = landed(spark, str(folder))
+    branch = open_branch(path, f"{path}/_branch/{batch}/1", table_spec(contract), "append")
+    marks.append(time.perf_counter())
+    stamp = LoadStamp(batch, 1, "1", "bench", datetime.now(UTC), "2025-01-01", "0" * 32)
+    counts = load(contract, source, branch, frames, {}, (WINDOW,), stamp)
+    marks.append(time.perf_counter())
+    audit = check(contract, spark.read.format("delta").load(branch.path), spark.table, batch_id=batch, run_id="bench")
+    marks.append(time.perf_counter())
+    change = diff(branch)
+    fast_forward(branch, f"bench/{batch}", 1, {}, expected=change.fingerprint)
+    drop_branch(branch)
+    marks.append(time.perf_counter())
+    if not audit.passed or counts["judged"] != rows or change.rows_added + counts["quarantined"] != rows:
+        raise SystemExit(f"The benchmark's own books do not balance: {counts}, {change.rows_added}, {audit.failures}")
+    steps = [later - earlier for earlier, later in pairwise(marks)]
+    return {**dict(zip(("branch", "load", "audit", "publish"), steps, strict=True)), "whole": marks[-1] - marks[0]}
+
+
+def measure(spark: Any, work: Path, rows: int, rounds: int) -> dict[str, Any]:
+    """Both sides in turn, so that neither has the warmer server; the first round warms both up."""
+    landing = work / "landing"
+    land(spark, landing, rows)
+    plain: list[float] = []
+    ours: list[dict[str, float]] = []
+    for number in range(rounds + 1):
+        one = bare(spark, landing, work / f"plain_{number}")
+        other = loaded(spark, landing, work / "lake", number, rows)
+        if number:
+            plain.append(one)
+            ours.append(other)
+    steps = {name: round(statistics.median(run[name] for run in ours), 2) for name in ours[0]}
+    whole = statistics.median(plain)
+    return {
+        "rows": rows,
+        "rounds": rounds,
+        "bare": round(whole, 2),
+        "loaded": steps,
+        "ratio": round(steps["whole"] / whole, 3),
+    }
+
+
+def main() -> None:
+    """Measure and print JSON; exit code 1 where the promise is broken."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=6_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, help="also write the figures here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
+        work = Path(folder)
+        (work / "spark").mkdir()
+        os.environ["LAKEHOUSE_HOME"] = str(work / "home")
+        with served(work / "spark", driver_memory="6g") as endpoint:
+            os.environ["LAKEHOUSE_SPARK_REMOTE"] = endpoint
+            settings.cache_clear()
+            with connected("bench") as spark:
+                found = measure(spark, work, options.rows, options.rounds)
+    text = json.dumps(found, indent=2)
+    print(text)
+    if options.output:
+        options.output.write_text(text + "\n")
+    raise SystemExit(found["ratio"] > RATIO)
+
+
+if __name__ == "__main__":
+    main()
