@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.contracts.model import Column, Contract
+from lakehouse.ingest.ahead import reading_ahead
 from lakehouse.ingest.feed import FAULT, RAW, Feed, Slice
 from lakehouse.ingest.protect import protect
 from lakehouse.killpoints import reach
@@ -54,14 +55,15 @@ def land(
     folder.mkdir(parents=True, exist_ok=True)
     key = pii_key() if any(column.protect for column in contract.columns) else b""
     slices, total = _planned(folder, lambda: feed.plan(windows, deliveries)), 0
-    for number, piece in enumerate(slices, 1):
-        target = folder / f"{piece.name}.parquet"
-        if not target.exists() and not _nothing(target).exists():
-            write_slice((_shaped(batch, contract, key) for batch in feed.read(piece)), target)
-            reach("extract.slice")
-        rows = _rows(target)
-        total += rows
-        progress(f"{contract.name}: {rows} rows in slice {number} of {len(slices)}, {piece.name}")
+    with reading_ahead(feed, [piece for piece in slices if not _is_landed(folder, piece)]) as read:
+        for number, piece in enumerate(slices, 1):
+            target = _target(folder, piece)
+            if not _is_landed(folder, piece):
+                write_slice((_shaped(batch, contract, key) for batch in read(piece)), target)
+                reach("extract.slice")
+            rows = _rows(target)
+            total += rows
+            progress(f"{contract.name}: {rows} rows in slice {number} of {len(slices)}, {piece.name}")
     (folder / WHOLE).touch()
     reach("extract.whole")
     return total
@@ -75,6 +77,14 @@ def _planned(folder: Path, plan: Callable[[], list[Slice]]) -> list[Slice]:
         draft.write_text(json.dumps([asdict(piece) for piece in plan()]))
         draft.rename(kept)
     return [Slice(**piece) for piece in json.loads(kept.read_text())]
+
+
+def _target(folder: Path, piece: Slice) -> Path:
+    return folder / f"{piece.name}.parquet"
+
+
+def _is_landed(folder: Path, piece: Slice) -> bool:
+    return _target(folder, piece).exists() or _nothing(_target(folder, piece)).exists()
 
 
 def _nothing(target: Path) -> Path:
