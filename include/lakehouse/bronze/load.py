@@ -79,7 +79,9 @@ def load(
 
     spark, seen = frames[0].sparkSession, Observation()
     rows = reduce(lambda one, other: one.unionByName(other), [judged(f, contract, source, grown) for f in frames])
-    counted = rows.observe(seen, *[F.expr(f"{sql} AS {name}") for name, sql in COUNTS.items()])
+    # Without them, lest Spark makes them for every row.
+    judgement = rows.drop("_reasons", "_landed")
+    counted = judgement.observe(seen, *[F.expr(f"{sql} AS {name}") for name, sql in COUNTS.items()])
     identity = [*contract.primary_key, source.cursor, "_row_hash"]
     good = counted.where("NOT _faulty AND NOT _discarded")
     if _may_repeat(contract, source, frames):
