@@ -1,8 +1,9 @@
 """Judging: every landed row cast to the contract, with the reasons that set it aside, in one pass of Spark SQL.
 
 Columns out: the contract's, those the table has grown by, `_extra` STRING (JSON, see `bronze.drift`), `_row_hash`
-BIGINT, `_reasons` ARRAY<STRING> (empty for a good row), `_discarded` BOOLEAN, `_landed` STRING (the row as landed,
-JSON; PII already protected).
+BIGINT, `_faulty` BOOLEAN, `_reasons` ARRAY<STRING> (none for a row that is not faulty), `_discarded` BOOLEAN, `_landed`
+STRING (the row as landed, JSON; PII already protected). Reasons and JSON cost more than all the rest: whoever needs
+only the good rows leaves them out, and Spark then does not make them.
 """
 
 from __future__ import annotations
@@ -32,16 +33,23 @@ def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[st
         f"try_cast({quote(given)} AS {kind}) AS {quote(name)}" if given else f"CAST(NULL AS {kind}) AS {quote(name)}"
         for name, kind, given in columns
     ]
-    types = [(f"{name}_type", _type_fault(given, kind)) for name, kind, given in columns if given]
+    is_of = dict(landed.dtypes)
+    types = [
+        (f"{name}_type", _type_fault(given, kind))
+        for name, kind, given in columns
+        # What has the type already cannot fail to become it.
+        if given and is_of[given] != kind.lower().replace(" ", "")
+    ]
     whole = ", ".join(f"{quote(name)} AS {quote(_shown(name, contract))}" for name in landed.columns)
     row = KEPT if KEPT in landed.columns else as_json(whole)
-    fault = f"IF({FAULT} IS NULL, array(), array({FAULT}))" if FAULT in landed.columns else "array()"
+    unread = FAULT if FAULT in landed.columns else "CAST(NULL AS STRING)"
     typed = landed.selectExpr(
         *casts,
         f"{extra_sql(landed, source, grown)} AS _extra",
         f"{discard_sql(landed, source)} AS _discarded",
         f"{row} AS _landed",
-        f"CAST({fault} AS ARRAY<STRING>) AS _faults",
+        f"{unread} AS _unread",
+        f"{_any(types)} AS _mistyped",
         f"{_array(types)} AS _type_reasons",
     )
     faults = [
@@ -54,8 +62,9 @@ def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[st
         *names,
         "_extra",
         f"{row_hash([c.name for c in contract.columns], [*grown, '_extra'])} AS _row_hash",
+        f"_unread IS NOT NULL OR _mistyped OR {_any(faults)} AS _faulty",
         # Of a row that could not be read, nothing else can be said: that its columns are null is no fault of theirs.
-        f"IF(size(_faults) > 0, _faults, concat(_type_reasons, {_array(faults)})) AS _reasons",
+        f"IF(_unread IS NULL, concat(_type_reasons, {_array(faults)}), array(_unread)) AS _reasons",
         "_discarded",
         "_landed",
     )
@@ -80,6 +89,10 @@ def row_hash(columns: list[str], more: list[str]) -> str:
 
 def _type_fault(name: str, spark_type: str) -> str:
     return f"{quote(name)} IS NOT NULL AND try_cast({quote(name)} AS {spark_type}) IS NULL"
+
+
+def _any(faults: list[tuple[str, str]]) -> str:
+    return " OR ".join(f"({fault})" for _, fault in faults) or "false"
 
 
 def _array(faults: list[tuple[str, str]]) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lakehouse.delta import Branch
 
 
-BAD = "size(_reasons) > 0 AND NOT _discarded"
+BAD = "_faulty AND NOT _discarded"
 #: What is counted of the judged rows.
 COUNTS = {"total": "count(*)", "bad": f"count_if({BAD})", "discarded": "count_if(_discarded)"}
 
@@ -79,9 +79,13 @@ def load(
 
     spark, seen = frames[0].sparkSession, Observation()
     rows = reduce(lambda one, other: one.unionByName(other), [judged(f, contract, source, grown) for f in frames])
-    counted = rows.observe(seen, *[F.expr(f"{sql} AS {name}") for name, sql in COUNTS.items()])
+    # Without them, lest Spark makes them for every row.
+    judgement = rows.drop("_reasons", "_landed")
+    counted = judgement.observe(seen, *[F.expr(f"{sql} AS {name}") for name, sql in COUNTS.items()])
     identity = [*contract.primary_key, source.cursor, "_row_hash"]
-    good = counted.where("size(_reasons) = 0 AND NOT _discarded").dropDuplicates(identity)
+    good = counted.where("NOT _faulty AND NOT _discarded")
+    if _may_repeat(contract, source, frames):
+        good = good.dropDuplicates(identity)
     known = _known(spark, branch, source, () if replay else windows, rows)
     if known is not None:
         good = good.join(known.select(*map(quote, identity)), on=identity, how="left_anti")
@@ -112,6 +116,24 @@ def load(
             counts,
         )
     return {**counts, "superseded": _superseded(spark, contract, source, branch) if replay else 0}
+
+
+def _may_repeat(contract: Contract, source: Source, frames: Sequence[DataFrame]) -> bool:
+    """Whether two landed rows have one key and cursor; if not, no row is there twice.
+
+    Asked of these narrow columns alone: it is seldom so, and to look for repeated rows is to sort the whole load.
+    """
+    columns = [contract.column(name) for name in (*contract.primary_key, source.cursor)]
+    if any(column.name not in frame.columns for column in columns for frame in frames):
+        return True
+    cast = [f"try_cast({quote(column.name)} AS {column.type})" for column in columns]
+    hashes = [frame.selectExpr(f"xxhash64({', '.join(cast)}) AS one") for frame in frames]
+    first = (
+        reduce(lambda one, other: one.union(other), hashes)
+        .selectExpr("count(*) > count(DISTINCT one) AS repeated")
+        .first()
+    )
+    return first is None or bool(first["repeated"])
 
 
 def _counted(seen: Observation, rows: DataFrame) -> tuple[int, ...]:
