@@ -1,4 +1,4 @@
-"""Source connections through Airflow's own hooks."""
+"""Source connections through Airflow's own hooks, or, where a hook does not give its client, through our own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
 from airflow.providers.standard.hooks.filesystem import FSHook
 from airflow.sdk import BaseHook
+
+from lakehouse import connections
+
+#: Connection types whose client the library opens: the hooks of Airflow's providers reach neither a stand-in nor a
+#: client that is only read from.
+OURS = ("salesforce", "http")
 
 
 class LakehouseSnowflakeHook(SnowflakeHook):
@@ -20,7 +26,7 @@ class LakehouseSnowflakeHook(SnowflakeHook):
 
 
 def open_source(conn_id: str) -> Any:
-    """An open client connection for `conn_id`, by the hook of its type."""
+    """An open client connection for `conn_id`, by the hook of its type. The caller closes it."""
     connection = BaseHook.get_connection(conn_id)
     if connection.conn_type == "aws":
         return S3Hook(aws_conn_id=conn_id).get_conn()
@@ -30,6 +36,10 @@ def open_source(conn_id: str) -> Any:
         return Folder(FSHook(fs_conn_id=conn_id).get_path() or "/")
     if connection.conn_type == "snowflake":
         return LakehouseSnowflakeHook(snowflake_conn_id=conn_id).get_conn()
+    if connection.conn_type in OURS:
+        names = ("conn_type", "host", "port", "login", "password", "schema")
+        told = {name: getattr(connection, name) for name in names}
+        return connections.open_client(connections.Connection(conn_id, **told, extra=connection.extra_dejson))
     return connection.get_hook().get_conn()
 
 

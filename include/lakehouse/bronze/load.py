@@ -80,7 +80,8 @@ def load(
     spark, seen = frames[0].sparkSession, Observation()
     rows = reduce(lambda one, other: one.unionByName(other), [judged(f, contract, source, grown) for f in frames])
     counted = rows.observe(seen, *[F.expr(f"{sql} AS {name}") for name, sql in COUNTS.items()])
-    identity = [*contract.primary_key, source.cursor, "_row_hash"]
+    # A series has its cursor in its key.
+    identity = list(dict.fromkeys([*contract.primary_key, source.cursor, "_row_hash"]))
     good = counted.where("size(_reasons) = 0 AND NOT _discarded").dropDuplicates(identity)
     known = _known(spark, branch, source, () if replay else windows, rows)
     if known is not None:

@@ -18,6 +18,23 @@ KINDS: dict[str, dict[str, tuple[type, bool]]] = {
     "snowflake": {},
     "redshift": {},
     "files": dict.fromkeys(("pattern", "format", "delimiter", "encoding", "occurrence"), (str, False)),
+    "salesforce": {},
+    "http": {
+        # Parameters that bound the cursor: after `low`, up to `high` (ISO 8601, UTC).
+        "low": (str, True),
+        "high": (str, True),
+        # Parameters of every request, {name: value}.
+        "params": (dict, False),
+        # Where in the answer the list of records is, and what leads to the next page: names with dots between them.
+        "records": (str, False),
+        "next": (str, False),
+        # Parameter that takes the value of `next`; without it that value is the next page's address.
+        "token": (str, False),
+        # Parameter that counts pages from 1, up to one without records.
+        "page": (str, False),
+        # Minutes from one row of a series to its next (default 60), where missingIsError asks for all of them.
+        "stepMinutes": (int, False),
+    },
 }
 #: What else is to be checked of the options of a kind: function(options, columns) -> (option, what, remedy).
 CHECKS = {"files": option_faults}
@@ -101,6 +118,8 @@ def _kind_faults(value: dict[str, Any], columns: set[str], complain: Complain) -
             complain("options", f"source.options.{name} is unknown for type {kind}", f"Known: {known}.")
         elif not isinstance(options[name], allowed[name][0]):
             complain("options", f"source.options.{name} is no {allowed[name][0].__name__}", "Mend its value.")
+        elif allowed[name][0] is int and options[name] < 1:
+            complain("options", f"source.options.{name} is {options[name]}", "Give a number above 0.")
         else:
             continue
         faults += 1

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts.model import Contract, Source
-from lakehouse.ingest.feed import Slice
-from lakehouse.ledger.windows import Window, chunks
+from lakehouse.ingest.feed import Slice, span, window_slices
+from lakehouse.ledger.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,20 +42,11 @@ class SqlFeed:
 
     def plan(self, windows: Sequence[Window], deliveries: Sequence[str]) -> list[Slice]:
         """Each window, the lookback below it included, in chunks."""
-        return [
-            Slice(f"{_stamp(low)}-{_stamp(high)}", {"low": low.isoformat(), "high": high.isoformat()})
-            for window in windows
-            for low, high in chunks(Window(window.low - self.source.lookback, window.high), self.source.chunk)
-        ]
+        return window_slices(self.source, windows)
 
     def read(self, piece: Slice) -> Iterator[pa.RecordBatch]:
         """The rows of one chunk."""
-        bounds = (datetime.fromisoformat(piece.spec[name]) for name in ("low", "high"))
-        return READERS[self.source.kind](self.connection, self.query, *bounds)
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y%m%dT%H%M%S%f")
+        return READERS[self.source.kind](self.connection, self.query, *span(piece))
 
 
 def extract_query(contract: Contract, source: Source) -> str:
