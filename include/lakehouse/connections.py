@@ -6,6 +6,7 @@ sandbox wrote. Tasks inside Airflow get theirs from Airflow's secrets backend. N
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.sandbox import envfile
 
 if TYPE_CHECKING:
+    import httpx
     import psycopg2.extensions
     from snowflake.connector import SnowflakeConnection
 
@@ -27,6 +29,8 @@ _REFUSALS = ("password", "username", "authentication", "jwt", "role ", "database
 
 #: URI schemes that are not the connection type itself, as Airflow reads them.
 SCHEMES = {"postgresql": "postgres"}
+#: Seconds of silence after which an HTTP request is given up, unless the connection says otherwise.
+HTTP_TIMEOUT = 30.0
 
 
 class ConnectionMissing(LakehouseError):
@@ -184,13 +188,42 @@ def logging_in(conn_id: str) -> Iterator[None]:
         ) from None
 
 
-def open_source(conn_id: str) -> Any:
-    """An open client connection for `conn_id`, by its type. The caller closes it."""
-    conn = get(conn_id)
+def open_http(conn: Connection) -> httpx.Client:
+    """An httpx client of the API at the connection's host, and its schema (default https). The caller closes it.
+
+    The password is the key. Extra `key_header` names the header that carries it, `key_parameter` the query parameter;
+    without either, login and password are sent as basic authentication. `timeout`: seconds of silence that are borne.
+    """
+    import httpx
+
+    from lakehouse.keyed import KeyedTransport
+
+    if not conn.host:
+        raise ConnectionMalformed(f"Connection '{conn.conn_id}' names no host.", "Set the API's host in it.")
+    address = conn.host if "://" in conn.host else f"{conn.schema or 'https'}://{conn.host}"
+    if conn.port:
+        address = f"{address}:{conn.port}"
+    header, parameter = conn.extra.get("key_header"), conn.extra.get("key_parameter")
+    headers = {str(header): conn.password or ""} if header else {}
+    if conn.login and not header and not parameter:
+        basic = base64.b64encode(f"{conn.login}:{conn.password or ''}".encode()).decode()
+        headers = {"Authorization": f"Basic {basic}"}
+    transport = KeyedTransport(address, headers, {str(parameter): conn.password or ""} if parameter else {})
+    return httpx.Client(base_url=address, transport=transport, timeout=float(conn.extra.get("timeout") or HTTP_TIMEOUT))
+
+
+def open_client(conn: Connection) -> Any:
+    """An open client of the connection's type. The caller closes it."""
     if conn.conn_type == "snowflake":
         return open_snowflake(conn)
     if conn.conn_type in ("postgres", "redshift"):
         return open_postgres(conn)
+    if conn.conn_type == "salesforce":
+        from lakehouse.salesforce import open_salesforce
+
+        return open_salesforce(conn)
+    if conn.conn_type == "http":
+        return open_http(conn)
     if conn.conn_type == "aws":
         from lakehouse import aws
 
@@ -200,6 +233,11 @@ def open_source(conn_id: str) -> Any:
 
         return Folder(str(conn.extra.get("path") or "/"))
     raise ConnectionMalformed(
-        f"Connection '{conn_id}' is of type '{conn.conn_type}', which no source client serves.",
-        "Use a connection of type snowflake, postgres, redshift, aws or fs.",
+        f"Connection '{conn.conn_id}' is of type '{conn.conn_type}', which no source client serves.",
+        "Use a connection of type snowflake, postgres, redshift, salesforce, http, aws or fs.",
     )
+
+
+def open_source(conn_id: str) -> Any:
+    """An open client connection for `conn_id`, by its type. The caller closes it."""
+    return open_client(get(conn_id))

@@ -1,4 +1,4 @@
-"""Source connections through Airflow's own hooks."""
+"""Source connections through Airflow's own hooks, or, where a hook does not give its client, through our own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from airflow.sdk import BaseHook
 
 from lakehouse import connections
 
+#: Connection types whose client the library opens: the hooks of Airflow's providers reach neither a stand-in nor a
+#: client that is only read from, or give one of three clients, by what is installed.
+OURS = ("postgres", "redshift", "salesforce", "http")
+
 
 class LakehouseSnowflakeHook(SnowflakeHook):
     """The stock hook, plus `host`, `port` and `protocol` of the connection's extras, which it drops."""
@@ -22,7 +26,7 @@ class LakehouseSnowflakeHook(SnowflakeHook):
 
 
 def open_source(conn_id: str) -> Any:
-    """An open client connection for `conn_id`, by the hook of its type."""
+    """An open client connection for `conn_id`, by the hook of its type. The caller closes it."""
     connection = BaseHook.get_connection(conn_id)
     if connection.conn_type == "aws":
         return S3Hook(aws_conn_id=conn_id).get_conn()
@@ -33,11 +37,10 @@ def open_source(conn_id: str) -> Any:
     if connection.conn_type == "snowflake":
         with connections.logging_in(conn_id):
             return LakehouseSnowflakeHook(snowflake_conn_id=conn_id).get_conn()
-    if connection.conn_type in ("postgres", "redshift"):
-        # Its own hooks give one of three clients, by what is installed; Arrow types are told by psycopg2's.
+    if connection.conn_type in OURS:
         names = ("conn_type", "host", "port", "login", "password", "schema")
         told = {name: getattr(connection, name) for name in names}
-        return connections.open_postgres(connections.Connection(conn_id, **told, extra=connection.extra_dejson))
+        return connections.open_client(connections.Connection(conn_id, **told, extra=connection.extra_dejson))
     return connection.get_hook().get_conn()
 
 

@@ -25,6 +25,7 @@ MODULES = (
     "pyspark.sql.connect.session",
     "snowflake.connector",
     "psycopg2",
+    "simple_salesforce",
     "lakehouse.pipeline.run",
     "lakehouse_airflow.table_group",
     "airflow.providers.openlineage.extractors",

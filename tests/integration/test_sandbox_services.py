@@ -109,6 +109,36 @@ def test_mail_lands_as_eml(home: Path):
     assert [(mail["subject"], mail.get_content().strip()) for mail in mails] == [("late", "by 5 minutes")]
 
 
+def test_salesforce_and_its_faults(home: Path):
+    import httpx
+    from simple_salesforce.exceptions import SalesforceRefusedRequest
+
+    conn = connections.get("salesforce_default")
+    client = connections.open_client(conn)
+    asked = "SELECT Id FROM Account WHERE SystemModstamp > 2025-10-01T00:00:00Z"
+    assert client.query(asked)["totalSize"] == 0
+    faults = f"{conn.extra['endpoint_url']}/_faults"
+    assert httpx.put(faults, json={}, headers={"X-Password": "guess"}).status_code == 401
+    assert httpx.put(faults, json={"rain": 1}, headers={"X-Password": conn.password}).status_code == 400
+    wish = {"turn_away": 1, "status": 403}
+    assert httpx.put(faults, json=wish, headers={"X-Password": conn.password}).status_code == 200
+    with pytest.raises(SalesforceRefusedRequest, match="REQUEST_LIMIT_EXCEEDED"):
+        client.query(asked)
+    assert client.query(asked)["done"]
+    client.close()
+
+
+def test_exchange_rates_want_their_key(home: Path):
+    from dataclasses import replace
+
+    known = connections.get("fx_api")
+    asked = {"base": "EUR", "after": "2025-10-01T00:00:00Z", "until": "2025-10-02T00:00:00Z"}
+    with connections.open_http(known) as client:
+        assert client.get("/fx/v1/rates", params=asked).json() == {"data": {"rates": []}, "meta": {"next": None}}
+    with connections.open_http(replace(known, password="guess")) as client:
+        assert client.get("/fx/v1/rates", params=asked).status_code == 401
+
+
 def test_spark(home: Path):
     from pyspark.sql import SparkSession
 

@@ -17,6 +17,7 @@ import pytest
 from lakehouse.sandbox.shop import Shop, ShopConfig, ShopError
 from lakehouse.sandbox.shop import apply as module
 from lakehouse.sandbox.shop.apply import applied_days, apply_day, apply_through
+from lakehouse.sandbox.shop.model import WAREHOUSES
 from lakehouse.sandbox.shop.snapshot import snapshot
 
 pytestmark = pytest.mark.integration
@@ -81,11 +82,13 @@ def snowflake(snowflake_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def replayed(n: int) -> dict[str, Counter[tuple[Any, ...]]]:
-    """What the sources must hold after day `n`, from the generated days alone."""
+    """What the warehouses must hold after day `n`, from the generated days alone."""
     shop, held = Shop(CONFIG), {}
     for day in range(n + 1):
         for name, change in shop.day(day).changes.items():
             table = change.table
+            if table.source not in WAREHOUSES:
+                continue
             at = [table.names.index(column) for column in table.key]
             new = list(change.tuples())
             keys = {tuple(row[i] for i in at) for row in new} if not table.append else set()
@@ -115,6 +118,40 @@ def test_days_are_applied_once_and_in_order(snowflake: Any, redshift: Any, tmp_p
     assert manifest["planted"] == [entry.as_json() for entry in Shop(CONFIG).manifest(2)]
 
 
+def test_salesforce_and_the_rates_take_a_day_once_and_whole(
+    snowflake: Any, redshift: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lakehouse.sandbox.web import store
+
+    web = tmp_path / "web" / "web.db"
+
+    def content() -> list[str]:
+        with store.opened(web) as db:
+            return list(db.iterdump())
+
+    apply_day(snowflake, redshift, 0, CONFIG, manifests=tmp_path, web=web)
+    before = content()
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "mark", lambda *of: die())
+        with pytest.raises(Died):
+            apply_day(snowflake, redshift, 1, CONFIG, manifests=tmp_path, web=web)
+    assert content() == before
+    apply_through(snowflake, redshift, 2, CONFIG, manifests=tmp_path, web=web)
+    after = content()
+    assert not any(
+        table.applied for table in apply_through(snowflake, redshift, 2, CONFIG, manifests=tmp_path, web=web)
+    )
+    assert content() == after
+    with store.opened(web) as db:
+        assert sorted(store.held(db)) == [0, 1, 2]
+        rates = dict(
+            db.execute("SELECT currency, count(*) FROM fx_rates WHERE currency <> 'XXX' GROUP BY 1").fetchall()
+        )
+    assert rates.keys() == {"USD", "GBP"}
+    with pytest.raises(ShopError, match="holds another shop"):
+        apply_day(snowflake, redshift, 0, ShopConfig(scale=0.1, seed=8), manifests=tmp_path, web=web)
+
+
 @pytest.mark.parametrize("statements", [15, 24, 30, 31, 32])
 def test_a_day_that_broke_off_is_applied_whole(snowflake: Any, redshift: Any, tmp_path: Path, statements: int) -> None:
     """The client dies while staging, between two tables, before and after the mark; nothing is rolled back."""
@@ -139,6 +176,10 @@ def test_redshift_takes_a_day_whole_or_not(
 
 class Died(BaseException):
     """The client is gone."""
+
+
+def die() -> None:
+    raise Died
 
 
 class Mortal:

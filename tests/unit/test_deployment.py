@@ -116,7 +116,7 @@ def test_compose_follows_the_specification():
 def test_the_platform_is_complete():
     assert set(SERVICES) >= {
         "postgres", "minio", "mailpit", "init", "api-server", "scheduler", "dag-processor", "triggerer",
-        "spark-connect", "snowflake",
+        "spark-connect", "snowflake", "web",
     }  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def test_ports_are_published_on_loopback_only(name: str):
         assert port.startswith("127.0.0.1:")
 
 
-@pytest.mark.parametrize("name", ["scheduler", "spark-connect", "snowflake"])
+@pytest.mark.parametrize("name", ["scheduler", "spark-connect", "snowflake", "web"])
 def test_what_speaks_on_loopback_shares_one_network(name: str):
     assert SERVICES[name]["network_mode"] == "service:pod"
     assert "ports" not in SERVICES[name]
@@ -248,7 +248,7 @@ def test_every_volume_and_config_is_used():
 
 def test_every_connection_but_the_stand_in_is_told_its_host():
     (call,) = [argv for argv in commands("lakehouse") if argv[0] == "settings"]
-    told = {word.partition(".")[0] for word in call if "_default." in word or word.startswith("pii_key.")}
+    told = {word.partition(".")[0] for word in call if re.match(r"\w+\.[\w.]+=", word)}
     declared = yaml.safe_load((ROOT / "airflow_settings.yaml").read_text())["airflow"]["connections"]
     assert told == {entry["conn_id"] for entry in declared}
 

@@ -69,7 +69,7 @@ def catalog() -> dict[str, dict[str, dict[str, str]]]:
 
 def test_the_shop_is_complete() -> None:
     assert {layer: sum(c.layer == layer for c in CONTRACTS.values()) for layer in LAYERS} == {
-        "bronze": 6,
+        "bronze": 10,
         "silver": 6,
         "gold": 5,
     }
@@ -149,6 +149,10 @@ def test_bronze_comes_from_sources_and_every_source_has_a_bookmark_of_its_own() 
         "bronze.products": "snowflake_products_max_ts",
         "bronze.behavior_events": "redshift_behavior_max_ts",
         "bronze.vendor_prices": "vendor_prices_max_ts",
+        "bronze.salesforce_accounts": "salesforce_accounts_max_ts",
+        "bronze.salesforce_contacts": "salesforce_contacts_max_ts",
+        "bronze.salesforce_opportunities": "salesforce_opportunities_max_ts",
+        "bronze.fx_rates": "fx_rates_max_ts",
     }
 
 
@@ -234,6 +238,9 @@ def test_pii_is_protected_before_it_is_stored() -> None:
         ("bronze.customers", "email"): "tokenise",
         ("bronze.customers", "full_name"): "tokenise",
         ("bronze.customers", "phone"): "mask",
+        ("bronze.salesforce_contacts", "email"): "tokenise",
+        ("bronze.salesforce_contacts", "full_name"): "tokenise",
+        ("bronze.salesforce_contacts", "phone"): "mask",
     }
 
 

@@ -82,7 +82,8 @@ def load(
     # Without them, lest Spark makes them for every row.
     judgement = rows.drop("_reasons", "_landed")
     counted = judgement.observe(seen, *[F.expr(f"{sql} AS {name}") for name, sql in COUNTS.items()])
-    identity = [*contract.primary_key, source.cursor, "_row_hash"]
+    # A series has its cursor in its key.
+    identity = list(dict.fromkeys([*contract.primary_key, source.cursor, "_row_hash"]))
     good = counted.where("NOT _faulty AND NOT _discarded")
     if _may_repeat(contract, source, frames):
         good = good.dropDuplicates(identity)
@@ -123,7 +124,7 @@ def _may_repeat(contract: Contract, source: Source, frames: Sequence[DataFrame])
 
     Asked of these narrow columns alone: it is seldom so, and to look for repeated rows is to sort the whole load.
     """
-    columns = [contract.column(name) for name in (*contract.primary_key, source.cursor)]
+    columns = [contract.column(name) for name in dict.fromkeys([*contract.primary_key, source.cursor])]
     if any(column.name not in frame.columns for column in columns for frame in frames):
         return True
     cast = [f"try_cast({quote(column.name)} AS {column.type})" for column in columns]

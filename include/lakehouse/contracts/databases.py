@@ -1,4 +1,4 @@
-"""Options of a source in Snowflake or Redshift: `sliceRows`, rows of an extract slice; `unload`, by which way to S3."""
+"""What `options` of a source in Snowflake or Redshift may say of `unload`: by which way rows go to S3."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ UNLOAD = {
 }
 
 
-def option_fault(kind: str, name: str, value: Any, columns: Collection[str]) -> str:
-    """Why `value` is none of option `name`; "" when it is. No option speaks of `columns`."""
-    if name == "sliceRows":
-        return "" if value > 0 and not isinstance(value, bool) else "it is no number of rows above 0"
-    form = UNLOAD[kind]
+def option_faults(kind: str, options: dict[str, Any], columns: Collection[str]) -> list[tuple[str, str, str]]:
+    """Faults beyond types, as (option, what, remedy). No option speaks of `columns`."""
+    value, form = options.get("unload"), UNLOAD[kind]
+    if value is None:
+        return []
     if set(value) != set(form):
-        return f"it needs exactly {' and '.join(form)}"
+        return [("unload", f"it needs exactly {' and '.join(form)}", "Mend its value.")]
     wrong = [key for key, pattern in form.items() if not re.fullmatch(pattern, str(value[key]))]
-    return f"{wrong[0]} '{value[wrong[0]]}' does not look right" if wrong else ""
+    return [("unload", f"{key} '{value[key]}' does not look right", "Mend its value.") for key in wrong]

@@ -8,8 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, get_args
 
-from lakehouse.contracts.databases import option_fault
-from lakehouse.contracts.files import option_faults
+from lakehouse.contracts import databases, files
 from lakehouse.contracts.model import SchemaPolicy, Source
 from lakehouse.contracts.properties import duration, moment
 
@@ -20,13 +19,30 @@ KINDS: dict[str, dict[str, tuple[type, bool]]] = {
     "snowflake": {"sliceRows": (int, False), "unload": (dict, False)},
     "redshift": {"sliceRows": (int, False), "unload": (dict, False)},
     "files": dict.fromkeys(("pattern", "format", "delimiter", "encoding", "occurrence"), (str, False)),
-}
-#: What is wrong with an option's value: a function of (name, value, the contract's columns), "" where nothing is.
-VALUES: dict[str, Callable[[str, Any, set[str]], str]] = {
-    kind: partial(option_fault, kind) for kind in ("snowflake", "redshift")
+    "salesforce": {},
+    "http": {
+        # Parameters that bound the cursor: after `low`, up to `high` (ISO 8601, UTC).
+        "low": (str, True),
+        "high": (str, True),
+        # Parameters of every request, {name: value}.
+        "params": (dict, False),
+        # Where in the answer the list of records is, and what leads to the next page: names with dots between them.
+        "records": (str, False),
+        "next": (str, False),
+        # Parameter that takes the value of `next`; without it that value is the next page's address.
+        "token": (str, False),
+        # Parameter that counts pages from 1, up to one without records.
+        "page": (str, False),
+        # Minutes from one row of a series to its next (default 60), where missingIsError asks for all of them.
+        "stepMinutes": (int, False),
+    },
 }
 #: What else is to be checked of the options of a kind: function(options, columns) -> (option, what, remedy).
-CHECKS = {"files": option_faults}
+CHECKS: dict[str, Callable[[dict[str, Any], set[str]], list[tuple[str, str, str]]]] = {
+    "files": files.option_faults,
+    "snowflake": partial(databases.option_faults, "snowflake"),
+    "redshift": partial(databases.option_faults, "redshift"),
+}
 
 Complain = Callable[[str, str, str], None]
 
@@ -105,10 +121,10 @@ def _kind_faults(value: dict[str, Any], columns: set[str], complain: Complain) -
         if name not in allowed:
             known = ", ".join(allowed) or "none"
             complain("options", f"source.options.{name} is unknown for type {kind}", f"Known: {known}.")
-        elif not isinstance(options[name], allowed[name][0]):
+        elif type(options[name]) is not allowed[name][0]:
             complain("options", f"source.options.{name} is no {allowed[name][0].__name__}", "Mend its value.")
-        elif kind in VALUES and (fault := VALUES[kind](name, options[name], columns)):
-            complain("options", f"source.options.{name}: {fault}", "Mend its value.")
+        elif allowed[name][0] is int and options[name] < 1:
+            complain("options", f"source.options.{name} is {options[name]}", "Give a number above 0.")
         else:
             continue
         faults += 1

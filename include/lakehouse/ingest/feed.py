@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lakehouse.contracts.model import Contract, Source
-from lakehouse.ledger.windows import Window
+from lakehouse.ledger.windows import Window, chunks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,6 +59,8 @@ KINDS = {
     "snowflake": "lakehouse.ingest.sql.feed",
     "redshift": "lakehouse.ingest.sql.feed",
     "files": "lakehouse.ingest.files",
+    "salesforce": "lakehouse.ingest.salesforce",
+    "http": "lakehouse.ingest.http",
 }
 
 
@@ -65,3 +68,22 @@ def open_feed(contract: Contract, source: Source, connection: Any) -> Feed:
     """The feed of `contract`'s `source` over an open client `connection`."""
     made: Feed = import_module(KINDS[source.kind]).feed(contract, source, connection)
     return made
+
+
+def window_slices(source: Source, windows: Sequence[Window]) -> list[Slice]:
+    """Slices of a feed that is asked for windows: each of `windows`, the lookback below it included, in chunks."""
+    return [
+        Slice(f"{stamp(low)}-{stamp(high)}", {"low": low.isoformat(), "high": high.isoformat()})
+        for window in windows
+        for low, high in chunks(Window(window.low - source.lookback, window.high), source.chunk)
+    ]
+
+
+def span(piece: Slice) -> Window:
+    """(low, high] of a slice of `window_slices`."""
+    return Window(datetime.fromisoformat(piece.spec["low"]), datetime.fromisoformat(piece.spec["high"]))
+
+
+def stamp(moment: datetime) -> str:
+    """`moment` in UTC as names of slices have it."""
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S%f")

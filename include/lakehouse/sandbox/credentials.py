@@ -27,6 +27,9 @@ class Credentials:
     snowflake: str = field(default_factory=_random, repr=False)
     postgres: str = field(default_factory=_random, repr=False)
     smtp: str = field(default_factory=_random, repr=False)
+    salesforce: str = field(default_factory=_random, repr=False)
+    #: Key of the exchange rate API.
+    fx: str = field(default_factory=_random, repr=False)
     #: Token of the Spark Connect server.
     spark: str = field(default_factory=_random, repr=False)
     #: Key of the PII tokens. Another key gives other tokens, so a lake outlives its sandbox only with this file.

@@ -22,6 +22,7 @@ from lakehouse.sandbox.rest import FINAL, Airflow
 from lakehouse.sandbox.rest_results import TaskInstance
 from lakehouse.sandbox.shop import ShopConfig
 from lakehouse.sandbox.shop.apply import apply_through
+from lakehouse.sandbox.web import store
 from lakehouse.status import as_row, table_status
 
 DAG = "lakehouse_daily"
@@ -140,5 +141,6 @@ def seed(day: int) -> int:
         closing(connections.open_source("redshift_default")) as redshift,
         closing(connections.open_source(aws.CONNECTION)) as s3,
     ):
-        rows = sum(table.rows for table in apply_through(snowflake, redshift, day) if table.applied)
+        web = Layout(settings().home).web / store.FILE
+        rows = sum(table.rows for table in apply_through(snowflake, redshift, day, web=web) if table.applied)
         return rows + vendor.deliver(s3, Layout(settings().home).vendor, day)

@@ -33,6 +33,11 @@ class Layout:
         return self.sandbox / "vendor"
 
     @property
+    def web(self) -> Path:
+        """Rows of Salesforce and the exchange rate API."""
+        return self.sandbox / "web"
+
+    @property
     def spark(self) -> Path:
         """Configuration and scratch of the Spark Connect server."""
         return self.sandbox / "spark"
@@ -58,6 +63,6 @@ class Layout:
         # Others may pass through, not look: PostgreSQL runs under another account where the caller is root.
         self.sandbox.mkdir(exist_ok=True)
         self.sandbox.chmod(0o711)
-        for folder in (self.mail, self.snowflake, self.spark, self.scratch, self.airflow, self.lineage):
+        for folder in (self.mail, self.snowflake, self.web, self.spark, self.scratch, self.airflow, self.lineage):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)

@@ -50,6 +50,10 @@ def endpoints(site: Site) -> dict[str, Endpoint]:
             password=own.snowflake, extra={"host": ports.HOST, "port": port["snowflake"], "protocol": "http"}
         ),
         "redshift_default": Endpoint(ports.HOST, port["postgres"], postgres.USER, own.postgres),
+        "salesforce_default": Endpoint(
+            password=own.salesforce, extra={"endpoint_url": f"http://{ports.HOST}:{port['web']}"}
+        ),
+        "fx_api": Endpoint(ports.HOST, port["web"], password=own.fx),
         "aws_default": Endpoint(extra={"endpoint_url": f"http://{ports.HOST}:{port['moto']}"}),
         "spark_default": Endpoint("localhost", port["spark"], password=own.spark),
         "smtp_default": Endpoint(ports.HOST, port["smtp"], password=own.smtp),
@@ -91,6 +95,14 @@ def snowflake_service(site: Site) -> Service:
     argv += ["--data", str(site.layout.snowflake)]
     env = {**base_environment(site.layout), "SNOWFLAKE_PASSWORD": site.credentials.snowflake}
     return _python("snowflake", argv, env, port, site.credentials.snowflake)
+
+
+def web_service(site: Site) -> Service:
+    """Salesforce and the exchange rate API, over the file in {home}/sandbox/web."""
+    port, own = site.ports["web"], site.credentials
+    argv = [sys.executable, "-m", "lakehouse.sandbox.web.server", "--port", str(port), "--data", str(site.layout.web)]
+    secrets = {"SALESFORCE_PASSWORD": own.salesforce, "FX_KEY": own.fx}
+    return _python("web", argv, base_environment(site.layout) | secrets, port, "".join(secrets.values()))
 
 
 def smtp_service(site: Site) -> Service:
@@ -137,5 +149,6 @@ PLANS: Mapping[str, Callable[[Site], Service]] = {
     "spark": spark_service,
     "snowflake": snowflake_service,
     "moto": moto_service,
+    "web": web_service,
     "smtp": smtp_service,
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from lakehouse.contracts.model import Column, Contract, Source
-from lakehouse.ingest.feed import Slice
+from lakehouse.ingest.feed import Slice, stamp
 from lakehouse.ingest.landing import known_columns
 from lakehouse.ingest.sql import keyset
 from lakehouse.ingest.sql.engine import Engine, SourceColumn, engine_of
@@ -115,7 +115,7 @@ class SqlFeed:
 
     def _slices(self, low: datetime | None, high: datetime | None) -> list[Slice]:
         """Slices of (low, high], or of the rows that no window can have; none where there is no row."""
-        name = f"{_stamp(low)}-{_stamp(high)}" if low and high else "without_cursor"
+        name = f"{stamp(low)}-{stamp(high)}" if low and high else "without_cursor"
         spec = {"low": low.isoformat() if low else None, "high": high.isoformat() if high else None}
         span, order = self._span(low, high), self._order(low is not None)
         if "unload" in self.source.options:
@@ -164,7 +164,3 @@ class SqlFeed:
 
     def _said(self, query: exp.Select, bind: Parameters) -> Statement:
         return bind.statement(query, self.engine.dialect)
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S%f")

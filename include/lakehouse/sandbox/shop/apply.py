@@ -1,4 +1,4 @@
-"""Applies the shop's days to Snowflake and Redshift through the connections it is given; it opens none itself.
+"""Applies the shop's days to its sources: Snowflake and Redshift through the connections it is given, the rest by file.
 
 Each source remembers the days it holds, so a day is applied once; one that broke off half-way is applied again whole.
 """
@@ -15,11 +15,14 @@ from typing import Any
 from lakehouse.sandbox.shop import ddl
 from lakehouse.sandbox.shop.arrow import table_of
 from lakehouse.sandbox.shop.manifest import write_manifest
-from lakehouse.sandbox.shop.model import Change, DayChanges, ShopConfig, ShopError
+from lakehouse.sandbox.shop.model import WAREHOUSES, Change, DayChanges, ShopConfig, ShopError
 from lakehouse.sandbox.shop.simulation import Shop
+from lakehouse.sandbox.web import store
 
 #: Rows of one INSERT into Redshift; above a few hundred nothing is gained.
 ROWS_A_STATEMENT = 500
+#: Sources whose stand-in keeps its rows in a file.
+WEB = ("salesforce", "http")
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,11 @@ def apply_day(
     *,
     shop: Shop | None = None,
     manifests: Path | None = None,
+    web: Path | None = None,
 ) -> list[AppliedTable]:
-    """Bring day `n` into both sources and write its manifest; a source that holds the day is left alone.
+    """Bring day `n` into the sources and write its manifest; a source that holds the day is left alone.
+
+    `web` is the store behind Salesforce and the rates API (see `lakehouse.sandbox.web`); without it they are left out.
 
     Pass `shop` to apply many days without simulating the earlier ones each time. The Snowflake session ends up in
     SHOP.PUBLIC. Raises ShopError when an earlier day is missing or the source was filled by another configuration.
@@ -52,12 +58,14 @@ def apply_day(
     changes = shop.day(n)
     parts = {
         source: [c for c in changes.changes.values() if c.table.source == source]
-        for source in ("snowflake", "redshift")
+        for source in (*WAREHOUSES, *(WEB if web else ()))
     }
     new = {
         "snowflake": _apply_snowflake(snowflake_connection, changes, parts["snowflake"], shop.config),
         "redshift": _apply_redshift(postgres_connection, changes, parts["redshift"], shop.config),
     }
+    if web:
+        new |= dict.fromkeys(WEB, _apply_web(web, changes, [c for source in WEB for c in parts[source]], shop.config))
     write_manifest(shop.config, changes, manifests)
     return [AppliedTable(source, c.table.name, len(c), new[source]) for source in parts for c in parts[source]]
 
@@ -69,12 +77,13 @@ def apply_through(
     config: ShopConfig | None = None,
     *,
     manifests: Path | None = None,
+    web: Path | None = None,
 ) -> list[AppliedTable]:
     """Apply every day from 0 to `n` that is missing, in order."""
     shop = Shop(config)
     done: list[AppliedTable] = []
     for day in range(n + 1):
-        done += apply_day(snowflake_connection, postgres_connection, day, shop=shop, manifests=manifests)
+        done += apply_day(snowflake_connection, postgres_connection, day, shop=shop, manifests=manifests, web=web)
     return done
 
 
@@ -130,6 +139,16 @@ def _apply_redshift(connection: Any, changes: DayChanges, parts: list[Change], c
                 some = rows[start : start + ROWS_A_STATEMENT]
                 cursor.execute(ddl.insert(table, change.table.names, len(some)), [v for row in some for v in row])
         cursor.execute(ddl.insert(applied, ("day", "config")), (changes.n, config.fingerprint()))
+    return True
+
+
+def _apply_web(file: Path, changes: DayChanges, parts: list[Change], config: ShopConfig) -> bool:
+    with store.opened(file) as db:
+        if _is_there(store.held(db), "Salesforce", changes.n, config):
+            return False
+        for change in parts:
+            store.put(db, change)
+        store.mark(db, changes.n, config.fingerprint())
     return True
 
 

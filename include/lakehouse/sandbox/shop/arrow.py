@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 
 def schema(table: SourceTable) -> pa.Schema:
-    """Arrow schema of a source table; times are microseconds without a zone, money is decimal(18,2)."""
+    """Arrow schema of a source table; times are microseconds without zone, money decimal(18,2), rates decimal(18,6)."""
     import pyarrow as pa
 
     kinds = {
         "id": pa.int64(),
         "count": pa.int32(),
         "money": pa.decimal128(18, 2),
+        "rate": pa.decimal128(18, 6),
         "text": pa.string(),
         "code": pa.string(),
         "flag": pa.bool_(),

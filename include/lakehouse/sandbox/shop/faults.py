@@ -7,8 +7,10 @@ A line keeps `discount = quantity * unit_price` where either factor is negative:
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from random import Random
 
+from lakehouse.sandbox.shop import crm, rates
 from lakehouse.sandbox.shop.catalog import customer, product
 from lakehouse.sandbox.shop.model import Row, money
 from lakehouse.sandbox.shop.orders import line, place
@@ -46,6 +48,17 @@ _EVENTS: tuple[tuple[str, str, Row], ...] = (
     ("unknown_event_type", "event_type_known", {"event_type": "telepathy"}),
     ("future_event", "event_ts_not_future", {}),
 )
+_CONTACTS: tuple[tuple[str, str, Row], ...] = (
+    ("malformed_email", "email_wellformed", {"Email": "not an e-mail@@example"}),
+)
+_OPPORTUNITIES: tuple[tuple[str, str, Row], ...] = (
+    ("unknown_stage", "stage_known", {"StageName": "Daydreaming"}),
+    ("negative_amount", "amount_not_negative", {"Amount": money(-1)}),
+)
+_RATES: tuple[tuple[str, str, Row], ...] = (
+    ("absurd_rate", "rate_within_bounds", {"rate": Decimal("108.341200")}),
+    ("unknown_currency", "currency_known", {"currency": "XXX"}),
+)
 
 
 def copy_lines(world: World, span: Span) -> None:
@@ -80,6 +93,7 @@ def break_rows(world: World, span: Span, known: list[int]) -> None:
         _break_lines(world, span, rng)
         for kind, rule, wrong in _EVENTS:
             _break_event(world, span, rng, kind, rule, wrong)
+        _break_web(world, span)
         for kind, rule, wrong in _CUSTOMERS if every else (_CUSTOMERS[turn],):
             at = _odd_moment(span, rng)
             good = customer(rng, _number(world), at - timedelta(seconds=30), at)
@@ -120,6 +134,23 @@ def _break_event(world: World, span: Span, rng: Random, kind: str, rule: str, wr
     fresh: Row = {"event_id": f"{rng.getrandbits(128):032x}", "event_ts": at - timedelta(seconds=20)}
     good = {**good, **fresh, "loaded_at": at}
     _add(world, span, "behavior_events", kind, rule, good, wrong or {"event_ts": at + timedelta(days=400)})
+
+
+def _break_web(world: World, span: Span) -> None:
+    """Rows of Salesforce and the rates API; commit times in whole seconds, as theirs are."""
+    rng = span.rng("web faults")
+    company = world.current["salesforce_accounts"][min(world.current["salesforce_accounts"])]
+    for kind, rule, wrong in _CONTACTS:
+        number, at = _number(world), span.moment(rng)
+        good = crm.contact(customer(rng, number, at, at), company["Id"], at)
+        _add(world, span, "salesforce_contacts", kind, rule, good, wrong)
+    for kind, rule, wrong in _OPPORTUNITIES:
+        good = crm.opportunity(rng, _number(world), company, span.moment(rng))
+        _add(world, span, "salesforce_opportunities", kind, rule, good, wrong)
+    for kind, rule, wrong in _RATES:
+        # Between two hours, so that no good row loses its place.
+        good = rates.rate("USD", span.moment(rng).replace(minute=59, second=59), Decimal("1.170000"))
+        _add(world, span, "fx_rates", kind, rule, good, wrong)
 
 
 def _add(world: World, span: Span, table: str, kind: str, rule: str, good: Row, wrong: Row, mend: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What the shop is made of: its configuration, the five source tables, a day's changes and what was planted in them.
+"""What the shop is made of: its configuration, the source tables, a day's changes and what was planted in them.
 
 Not the life itself (see `simulation`) and no SQL (see `ddl`).
 """
@@ -70,7 +70,7 @@ class ShopConfig:
 
 @dataclass(frozen=True)
 class Column:
-    """A column and its kind: id, count, money, text, code, flag or time."""
+    """A column and its kind: id, count, money, rate, text, code, flag or time."""
 
     name: str
     kind: str
@@ -123,8 +123,30 @@ EVENTS = _table(
     append=True,
 )  # fmt: skip
 
+ACCOUNTS = _table(
+    "salesforce", "salesforce_accounts", "Id", "SystemModstamp",
+    "Id:text Name:text Industry:text BillingCountry:code Rating:text IsDeleted:flag SystemModstamp:time",
+)  # fmt: skip
+CONTACTS = _table(
+    "salesforce", "salesforce_contacts", "Id", "SystemModstamp",
+    "Id:text AccountId:text ShopCustomerId__c:id Email:text Name:text Phone:text MailingCity:text IsDeleted:flag "
+    "SystemModstamp:time",
+)  # fmt: skip
+OPPORTUNITIES = _table(
+    "salesforce", "salesforce_opportunities", "Id", "SystemModstamp",
+    "Id:text AccountId:text StageName:text Amount:money CurrencyIsoCode:text IsDeleted:flag SystemModstamp:time",
+)  # fmt: skip
+RATES = _table(
+    "http", "fx_rates", "base currency rate_ts", "rate_ts",
+    "base:text currency:text rate_ts:time rate:rate published_at:time",
+)  # fmt: skip
+
 #: Every source table by name, in the order they are applied.
-TABLES: dict[str, SourceTable] = {t.name: t for t in (CUSTOMERS, PRODUCTS, ORDERS, ORDER_ITEMS, EVENTS)}
+TABLES: dict[str, SourceTable] = {
+    t.name: t for t in (CUSTOMERS, PRODUCTS, ORDERS, ORDER_ITEMS, EVENTS, ACCOUNTS, CONTACTS, OPPORTUNITIES, RATES)
+}
+#: Sources that SQL reaches.
+WAREHOUSES = ("snowflake", "redshift")
 
 
 @dataclass(frozen=True)
@@ -171,7 +193,8 @@ class Planted:
 
     def as_json(self) -> dict[str, Any]:
         """The entry as JSON can hold it: times in ISO format."""
-        return {**asdict(self), "key": dict(self.key), "cursor": self.cursor.isoformat()}
+        key = {name: v.isoformat() if isinstance(v, datetime) else v for name, v in self.key.items()}
+        return {**asdict(self), "key": key, "cursor": self.cursor.isoformat()}
 
 
 @dataclass(frozen=True)

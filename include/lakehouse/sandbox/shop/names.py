@@ -63,3 +63,9 @@ PAGES = ("/", "/sale", "/search?q=caf%C3%A9", "/search?q=O%27Brien", "/account",
 STATUSES = ("placed", "paid", "shipped", "delivered", "cancelled", "returned")
 EVENT_TYPES = ("page_view", "product_view", "add_to_cart", "checkout", "purchase")
 CURRENCIES = ("USD", "EUR", "GBP")
+
+INDUSTRIES = ("Retail", "Hospitality", "Education", "Manufacturing")
+STAGES = ("Prospecting", "Proposal", "Negotiation", "Closed Won", "Closed Lost")
+#: The currency that rates are quoted against, and what one of it was worth on the first day, in millionths.
+BASE = "EUR"
+FIRST_RATES = {"USD": 1_172_000, "GBP": 868_000}

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from lakehouse.sandbox.shop import catalog, events, faults, orders
+from lakehouse.sandbox.shop import catalog, crm, events, faults, orders, rates
 from lakehouse.sandbox.shop.model import Change, DayChanges, Planted, Row, ShopConfig
 from lakehouse.sandbox.shop.names import AWKWARD
 from lakehouse.sandbox.shop.world import DAY, Span, World
@@ -74,6 +74,8 @@ class Shop:
         catalog.customers_of(world, span, size(DAY_CUSTOMERS, least=2) if joining is None else joining)
         catalog.products_of(world, span, size(1) if span.live else 0)
         orders.orders_of(world, span, max(6, size(DAY_ORDERS) if new_orders is None else new_orders), known)
+        crm.crm_of(world, span)
+        rates.rates_of(world, span)
         events.events_of(world, span, max(20, size(DAY_EVENTS) if new_events is None else new_events), known)
         return span
 

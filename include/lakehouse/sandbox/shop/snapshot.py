@@ -1,4 +1,4 @@
-"""Dumps the source tables as they stand into Parquet, through the real clients: what oracles in tests compare with.
+"""Dumps the warehouses' tables as they stand into Parquet, by the real clients: what oracles in tests compare with.
 
 Not an extractor: it knows no watermark and no contract and reads whole tables.
 """
@@ -10,17 +10,17 @@ from typing import Any
 
 from lakehouse.sandbox.shop import ddl
 from lakehouse.sandbox.shop.arrow import schema
-from lakehouse.sandbox.shop.model import TABLES
+from lakehouse.sandbox.shop.model import TABLES, WAREHOUSES
 
 
 def snapshot(snowflake_connection: Any, postgres_connection: Any, folder: Path) -> dict[str, Path]:
-    """Write <folder>/<table>.parquet for each source table and return the paths by table name."""
+    """Write <folder>/<table>.parquet for each table of the warehouses and return the paths by table name."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True, exist_ok=True)
     paths: dict[str, Path] = {}
-    for table in TABLES.values():
+    for table in [table for table in TABLES.values() if table.source in WAREHOUSES]:
         on_snowflake = table.source == "snowflake"
         cursor = (snowflake_connection if on_snowflake else postgres_connection).cursor()
         try:

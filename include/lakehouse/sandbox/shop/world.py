@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any, TypeVar
 
@@ -81,6 +82,9 @@ class World:
     #: Yesterday's broken rows that somebody repairs today: (table, repaired row without its cursor).
     repairs: list[tuple[str, Row]] = field(default_factory=list)
     last_events: list[Row] = field(default_factory=list)
+    #: Rates of the last hour by currency, and rows of the day that the source publishes only later.
+    rates: dict[str, Decimal] = field(default_factory=dict)
+    unpublished: list[Row] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=lambda: {"customers": 1000, "products": 100, "orders": 10_000})
 
     def new_id(self, table: str) -> int:
