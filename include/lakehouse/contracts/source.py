@@ -14,6 +14,8 @@ _REQUIRED = {"connection", "type", "object", "cursor", "initialValue"}
 _OPTIONAL = {"lookback", "chunk", "watermarkKey", "emptyIsError", "missingIsError", "schemaPolicy", "options"}
 #: Kinds of source, and what `options` of each may say: {name: (type, whether it must be there)}.
 KINDS: dict[str, dict[str, tuple[type, bool]]] = {"snowflake": {}, "redshift": {}}
+#: Kinds that can be asked for counts and sums of their own.
+COUNTED = ("snowflake", "redshift")
 
 Complain = Callable[[str, str, str], None]
 

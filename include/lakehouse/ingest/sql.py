@@ -87,15 +87,15 @@ def extract_query(contract: Contract, source: Source) -> str:
     return query.sql(dialect=DIALECTS[source.kind])
 
 
-def _bounds(low: datetime, high: datetime) -> dict[str, datetime]:
-    """Source cursors are timestamps without zone, in UTC."""
+def bounds_of(low: datetime, high: datetime) -> dict[str, datetime]:
+    """Parameters of `extract_query`. Source cursors are timestamps without zone, in UTC."""
     return {"low": low.astimezone(UTC).replace(tzinfo=None), "high": high.astimezone(UTC).replace(tzinfo=None)}
 
 
 def read_snowflake(connection: Any, query: str, low: datetime, high: datetime) -> Iterator[pa.RecordBatch]:
     """Arrow result batches of the Snowflake connector."""
     with connection.cursor() as cursor:
-        cursor.execute(query, _bounds(low, high))
+        cursor.execute(query, bounds_of(low, high))
         for table in cursor.fetch_arrow_batches():
             yield from table.to_batches()
 
@@ -106,7 +106,7 @@ def read_postgres(connection: Any, query: str, low: datetime, high: datetime) ->
 
     with connection.cursor(name="lakehouse_extract") as cursor:
         cursor.itersize = FETCH
-        cursor.execute(query, _bounds(low, high))
+        cursor.execute(query, bounds_of(low, high))
         while rows := cursor.fetchmany(FETCH):
             names = [column.name for column in cursor.description]
             yield pa.RecordBatch.from_arrays([pa.array(values) for values in zip(*rows, strict=True)], names=names)
