@@ -30,4 +30,5 @@ def send(to: Iterable[str], subject: str, text: str) -> None:
 
 def run_link(dag_id: str, run_id: str) -> str:
     """The page of a run in the UI."""
-    return f"{conf.get('api', 'base_url', fallback='http://localhost:8080').rstrip('/')}/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}"
+    base = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
+    return f"{base}/dags/{quote(dag_id)}/runs/{quote(run_id, safe='')}"

@@ -5,7 +5,7 @@ Tables are addressed by path, there is no catalog. Spark works on branches and n
 
 from lakehouse.delta.branch import open_branch, table_sql
 from lakehouse.delta.collect import Collected, CollectRefused, collect
-from lakehouse.delta.describe import TableStats, schema_columns, table_stats
+from lakehouse.delta.describe import Newest, TableStats, newest, schema_columns, table_stats
 from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
@@ -30,6 +30,7 @@ __all__ = [
     "ColumnSpec",
     "Commit",
     "Diff",
+    "Newest",
     "PublishConflict",
     "Published",
     "RevertRefused",
@@ -52,6 +53,7 @@ __all__ = [
     "fast_forward",
     "feed_problem",
     "latest_version",
+    "newest",
     "open_branch",
     "read_rows",
     "revert",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,14 +23,20 @@ if TYPE_CHECKING:
     from lakehouse.quality.known import Known
 
 
-def gate(contract: Contract, batch: Batch, candidates: Mapping[str, Batch] | None = None) -> Batch:
+def gate(
+    contract: Contract,
+    batch: Batch,
+    candidates: Mapping[str, Batch] | None = None,
+    tell: Callable[[GateResult], object] = lambda result: None,
+) -> Batch:
     """Audit `batch`. Raises GateFailed after a critical failure; nothing is published then (DQ-2).
 
-    Where somebody overrode the gate for this very candidate, it goes on, and the batch says by which override. An
-    empty batch changes nothing, so there is nothing to audit but what the source says it gave.
+    `tell` hears what was found in a batch that goes on, once it is on record. Where somebody overrode the gate for
+    this very candidate it does go on, and says by which override. An empty batch changes nothing: there is nothing to
+    audit in it but what the source says it gave.
     """
     from lakehouse.delta import Branch, diff
-    from lakehouse.quality import GateFailed, check
+    from lakehouse.quality import GateFailed, check, docs, record
     from lakehouse.spark import connected
     from lakehouse.transform.inputs import resolve
 
@@ -51,7 +57,9 @@ def gate(contract: Contract, batch: Batch, candidates: Mapping[str, Batch] | Non
             result = check(contract, audited, frame, batch_id=batch.batch_id, run_id=batch.run.run_id, known=known)
         result = _overridden(replace(result, candidate=fingerprint))
         reach("gate.audited")
-        _keep(result)
+        # On record and in Data Docs, whatever becomes of the batch.
+        record(result, checked_ts=now())
+        docs.write(contract, result, batch.attempt)
         reach("gate.recorded")
         failed = [r.rule for r in result.failures]
         passed = result.passed or bool(result.override)
@@ -59,6 +67,7 @@ def gate(contract: Contract, batch: Batch, candidates: Mapping[str, Batch] | Non
         if not passed:
             ledger.append(event_of(batch, "held", detail=", ".join(failed)))
             raise GateFailed(result, paths.table(contract.name))
+        tell(result)
         batch = replace(batch, audited=fingerprint, override=result.override)
         return batch.with_counts(rules=len(result.results), warnings=len(failed))
 
@@ -91,10 +100,3 @@ def _overridden(result: GateResult) -> GateResult:
     failed = [r.rule for r in result.failures if r.severity == "critical"]
     override = use(result.table, result.candidate, failed, result.batch_id, result.run_id)
     return result if override is None else replace(result, override=override.override_id)
-
-
-def _keep(result: GateResult) -> None:
-    """On record and in Data Docs, whatever becomes of the batch."""
-    from lakehouse.quality import record
-
-    record(result, checked_ts=now())

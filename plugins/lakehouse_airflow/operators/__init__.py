@@ -5,6 +5,7 @@ They pass a batch, a small dictionary, from one to the next: `batch=extract.outp
 
 from lakehouse_airflow.operators.extract import ExtractOperator
 from lakehouse_airflow.operators.gate import DataQualityGateOperator
+from lakehouse_airflow.operators.override import OverrideOperator
 from lakehouse_airflow.operators.publish import PublishOperator
 from lakehouse_airflow.operators.transform import SparkTransformOperator
 from lakehouse_airflow.operators.watermark import WatermarkUpdateOperator
@@ -12,6 +13,7 @@ from lakehouse_airflow.operators.watermark import WatermarkUpdateOperator
 __all__ = [
     "DataQualityGateOperator",
     "ExtractOperator",
+    "OverrideOperator",
     "PublishOperator",
     "SparkTransformOperator",
     "WatermarkUpdateOperator",
