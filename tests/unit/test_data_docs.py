@@ -54,10 +54,6 @@ def test_the_page_tells_all_and_failures_first():
     told = Page(render(contract(*RULES), RESULT))
     marks = [(mark, words[0]) for mark, words in told.rows[1:]]
     assert marks == [("failed", "known"), ("warned", "light"), ("", "few")]
-        ("failed", "known"),
-        ("warned", "light"),
-        ("", "few"),
-    ]
     known, light = told.rows[1][1], told.rows[2][1]
     assert known[-1] == '{"id":"<script>"}'
     assert "size IN ('<b>')" in known
