@@ -5,7 +5,7 @@ Tables are addressed by path, there is no catalog. Spark works on branches and n
 
 from lakehouse.delta.branch import open_branch, table_sql
 from lakehouse.delta.collect import Collected, CollectRefused, collect
-from lakehouse.delta.describe import Newest, TableStats, newest, schema_columns, table_stats
+from lakehouse.delta.describe import Newest, Span, TableStats, newest, schema_columns, span, table_stats
 from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
@@ -36,6 +36,7 @@ __all__ = [
     "RevertRefused",
     "SchemaChanged",
     "SeveralStatements",
+    "Span",
     "StoreUnsupported",
     "TableSpec",
     "TableStats",
@@ -60,6 +61,7 @@ __all__ = [
     "reverted_versions",
     "scan",
     "schema_columns",
+    "span",
     "table_sql",
     "table_stats",
     "transaction_version",

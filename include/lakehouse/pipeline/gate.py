@@ -74,6 +74,8 @@ def gate(
 
 def _known(contract: Contract, batch: Batch) -> Known:
     """What the rules go by besides the tables. Rules without it are taken and not judged, and say so."""
+    from lakehouse.delta import Branch
+    from lakehouse.quality.dense import dense
     from lakehouse.quality.history import usual
     from lakehouse.quality.known import Known
 
@@ -81,7 +83,8 @@ def _known(contract: Contract, batch: Batch) -> Known:
     found, silent = usual(contract.name, contract.rules, batch.windows, batch.run.kind, events)
     said = figures(contract, Path(paths.landing(contract.name, *batch.landing)))
     unasked = {r.name: "the source was not asked" for r in contract.rules if r.kind == "source" and r.name not in said}
-    return Known(run_end=batch.run.end, usual=found, figures=said, unjudged={**silent, **unasked})
+    close = frozenset() if batch.empty else dense(contract, Branch.from_json(batch.branch).path)
+    return Known(run_end=batch.run.end, usual=found, figures=said, unjudged={**silent, **unasked}, dense=close)
 
 
 def _candidate(spark: SparkSession, contract: Contract, batch: Batch) -> DataFrame:

@@ -47,8 +47,10 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def validate(suite: ExpectationSuite, candidate: DataFrame) -> list[Any]:
-    """The suite's results over `candidate`, BOOLEAN_ONLY; an expectation that raised carries its exception_info.
+def validate(suite: ExpectationSuite, candidate: DataFrame, result_format: str = "BOOLEAN_ONLY") -> list[Any]:
+    """The suite's results over `candidate`; an expectation that raised carries its exception_info.
+
+    Any `result_format` but the default costs queries for each expectation, and brings values of rows to the driver.
 
     Nothing is cached, collected or written; the only network is the Connect session of `candidate`.
     """
@@ -72,7 +74,7 @@ def validate(suite: ExpectationSuite, candidate: DataFrame) -> list[Any]:
     )
     context = gx.get_context(mode="ephemeral", project_config=config)
     validator = Validator(execution_engine=engine, data_context=context, batches=[Batch(data=candidate)])
-    found: list[Any] = validator.validate(expectation_suite=suite, result_format="BOOLEAN_ONLY").results
+    found: list[Any] = validator.validate(expectation_suite=suite, result_format=result_format).results
     return found
 
 

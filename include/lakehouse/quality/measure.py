@@ -65,6 +65,8 @@ def measure(contract: Contract, rule: Rule, view: View, known: Known) -> str:
         if landed is None or source is None:
             return "CAST(NULL AS DOUBLE)"
         return _told(rule, f"CAST({abs(landed - source)!r} AS DOUBLE)", f"{source!r}")
+    if rule.name in known.dense:
+        return surplus(rule, view)
     return _told(rule, bad_rows(contract, rule, view), "count(1)")
 
 
@@ -78,6 +80,20 @@ def bad_rows(contract: Contract, rule: Rule, view: View) -> str:
     if rule.kind == "reference":
         return f"(SELECT count(1) FROM {unreferenced(contract, rule, view)})"
     raise RuleError(contract, rule, f"kind '{rule.kind}' is not known")
+
+
+def surplus(rule: Rule, view: View) -> str:
+    """The aggregate expression of how many rows there are beyond one a key, where keys are dense whole numbers.
+
+    Keys become bits of 4 KB maps, one for each stretch of 32768 numbers, so that maps are shuffled and not keys. It is
+    0 where no key repeats; how many rows share keys it does not say.
+    """
+    key = quote(rule.columns[0])
+    return (
+        "(SELECT coalesce(sum(held - bitmap_count(bits)), 0) FROM (SELECT count(1) AS held, "
+        f"bitmap_construct_agg(bitmap_bit_position({key})) AS bits FROM {view(CANDIDATE)} WHERE {key} IS NOT NULL "
+        f"GROUP BY bitmap_bucket_number({key})))"
+    )
 
 
 def repeated_keys(rule: Rule, view: View) -> str:
