@@ -83,6 +83,7 @@ kill-matrix: $(DEV_STAMP)  ## death at every step of the pipeline, not the sampl
 
 bench: $(DEV_STAMP)  ## what the promises about speed cost, measured; minutes, on a quiet machine
 	@$(BIN)/python -m bench.publish --output docs/benchmarks/publish.json
+	@$(BIN)/python -m bench.gate --output docs/benchmarks/gate.json
 
 lock: | $(BIN)/uv  ## compile the .in files into the locks
 	@$(BIN)/uv pip compile --quiet requirements.in --override overrides.txt --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.txt

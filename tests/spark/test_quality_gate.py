@@ -454,3 +454,23 @@ def test_a_key_that_is_personal_data_is_shown_nowhere(make, gate):
         found = failures(gate(make(columns=hidden), [*GOOD, *BAD.values()]))
         assert found["size_known"].sample == ('{"parcel_id":3}',)
         assert found["parcel_id_leg_unique"].sample[0] == '{"parcel_id":2}'
+
+
+EDGES = [-32769, -32768, -32767, -1, 0, 1, 32767, 32768, 32769, 65536, None]
+
+
+@pytest.mark.parametrize("twice", [(), (0,), (-1, -1), (32768, None), (-32768, 65536)])
+def test_bits_find_a_dense_key_that_repeats(make, gate, twice):
+    """The same verdict and the same count as the long way, at the edges of the maps of bits."""
+    rule = "{name: van_once, metric: duplicateValues, arguments: {properties: [van_id]}, mustBe: 0}"
+    columns = "      - {name: parcel_id, physicalType: BIGINT, primaryKey: true}\n"
+    columns += "      - {name: van_id, physicalType: BIGINT}\n"
+    contract = make(f"    quality: [{rule}]\n", columns)
+    rows = [(n, 1, "small", "a@b", "1.00", van) for n, van in enumerate([*EDGES, *twice])]
+    bits = gate(contract, rows, known=Known(dense=frozenset({"van_once"})))
+    assert bits.results == gate(contract, rows).results
+    repeated = {van for van in twice if van is not None}
+    assert bits.passed is not bool(repeated)
+    if repeated:
+        rows_of = sum(van in repeated for van in [*EDGES, *twice])
+        assert failures(bits)["van_once"].failed_rows == rows_of
