@@ -18,7 +18,8 @@ PREFIX = "/data-docs"
 
 def url(page: str) -> str:
     """The address of a page, as `lakehouse.quality.docs.page` names it."""
-    return f"{conf.get('api', 'base_url').rstrip('/')}{PREFIX}/{page}"
+    base = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
+    return f"{base}{PREFIX}/{page}"
 
 
 class DataDocsLink(BaseOperatorLink):
