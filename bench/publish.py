@@ -22,6 +22,8 @@ from lakehouse.config import settings
 from lakehouse.contracts import load_contract
 from lakehouse.delta import ColumnSpec, TableSpec, diff, drop_branch, fast_forward, open_branch, table_sql
 from lakehouse.quality import check
+from lakehouse.quality.dense import dense
+from lakehouse.quality.known import Known
 from lakehouse.spark import connected
 from lakehouse.spark.local import served
 
@@ -84,7 +86,8 @@ class Bench:
         self.merge(branch.path, shift)
         merged = time.perf_counter()
         candidate = self.spark.read.format("delta").load(branch.path)
-        verdict = check(self.contract, candidate, self.spark.table, batch_id="bench", run_id="bench")
+        known = Known(dense=dense(self.contract, branch.path))
+        verdict = check(self.contract, candidate, self.spark.table, batch_id="bench", run_id="bench", known=known)
         if not verdict.passed:
             raise SystemExit(f"The benchmark's own rows fail its contract: {verdict.failures}")
         audited = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from lakehouse_airflow import pages, preload, sla
+from lakehouse_airflow import data_docs, pages, preload, sla
 
 
 class LakehousePlugin(AirflowPlugin):
@@ -12,5 +12,8 @@ class LakehousePlugin(AirflowPlugin):
 
     name = "lakehouse"
     listeners = [preload, sla]
-    operator_extra_links = [pages.LedgerLink(), pages.QuarantineLink()]
-    fastapi_apps = [{"app": pages.serve, "url_prefix": pages.PREFIX, "name": "lakehouse"}]
+    operator_extra_links = [pages.LedgerLink(), pages.QuarantineLink(), data_docs.DataDocsLink()]
+    fastapi_apps = [
+        {"app": pages.serve, "url_prefix": pages.PREFIX, "name": "lakehouse"},
+        {"app": data_docs.app, "url_prefix": data_docs.PREFIX, "name": "data_docs"},
+    ]

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from lakehouse import ledger, paths
+from lakehouse.clock import now
 from lakehouse.contracts import load_contract
+from lakehouse.freshness import freshness
 from lakehouse.ledger.events import Event
 from lakehouse.ledger.state import watermark
 from lakehouse.manifest import Manifest
@@ -32,12 +34,17 @@ class TableStatus:
     #: passed, held (the latest batch did not get through), never.
     gate: str
     published: datetime | None
+    #: fresh, stale, recovered or unknown, against the contract's SLA (see `lakehouse.freshness`).
+    freshness: str
+    #: Time of the newest row that freshness goes by.
+    newest: datetime | None
 
 
 def table_status(manifest: Manifest) -> list[TableStatus]:
     """Status of every table, in the order data flows."""
     from lakehouse.delta import table_stats
 
+    at = now()
     by_table: dict[str, list[Event]] = {}
     for event in ledger.read():
         by_table.setdefault(event.table, []).append(event)
@@ -46,10 +53,9 @@ def table_status(manifest: Manifest) -> list[TableStatus]:
         events = by_table.get(entry.name, [])
         stats = table_stats(paths.table(entry.name))
         published = [e for e in events if e.event == "published"]
-        mark = None
-        if entry.connection:
-            source = load_contract(paths.contract_folder(entry.name)).source
-            mark = watermark(events, source.initial_value) if source and published else None
+        contract = load_contract(paths.contract_folder(entry.name))
+        mark = watermark(events, contract.source.initial_value) if contract.source and published else None
+        age = freshness(contract, at)
         found.append(
             TableStatus(
                 table=entry.name,
@@ -60,6 +66,8 @@ def table_status(manifest: Manifest) -> list[TableStatus]:
                 watermark=mark,
                 gate=_gate(events),
                 published=published[-1].event_ts if published else None,
+                freshness=age.state,
+                newest=age.newest,
             )
         )
     return found
@@ -88,6 +96,6 @@ def _gate(events: Sequence[Event]) -> str:
 def as_row(status: TableStatus) -> dict[str, Any]:
     """The status as a flat, JSON-ready row."""
     row: dict[str, Any] = {name: getattr(status, name) for name in TableStatus.__dataclass_fields__}
-    for name in ("watermark", "published"):
+    for name in ("watermark", "published", "newest"):
         row[name] = row[name].isoformat(timespec="seconds") if row[name] else None
     return row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from lakehouse.contracts import load_contract
 from lakehouse.quality import GateFailed, RuleError, build_suite, check, record
 from lakehouse.quality.engine import quiet
+from lakehouse.quality.known import Known
+from lakehouse.quality.suite import NOTHING_KNOWN
 
 HEAD = """\
 apiVersion: v3.1.0
@@ -90,10 +93,10 @@ def gate(spark):
     """Check a contract over rows."""
     types = "parcel_id BIGINT, leg INT, size STRING, mail STRING, weight STRING, van_id BIGINT"
 
-    def run(contract, rows, drop=()):
+    def run(contract, rows, drop=(), known=NOTHING_KNOWN):
         frame = spark.createDataFrame(rows, types).withColumn("weight", _decimal("weight")).drop(*drop)
         vans = spark.createDataFrame([(7,), (8,), (8,)], "van_id BIGINT")
-        return check(contract, frame, {"silver.vans": vans}.__getitem__, batch_id="b-1", run_id="r-1")
+        return check(contract, frame, {"silver.vans": vans}.__getitem__, batch_id="b-1", run_id="r-1", known=known)
 
     def _decimal(name):
         from pyspark.sql import functions as F
@@ -243,7 +246,7 @@ def test_results_are_kept(make, gate, tmp_path, monkeypatch):
     from lakehouse.delta import read_rows
 
     monkeypatch.setattr(paths, "lake", lambda: str(tmp_path / "lake"))
-    result = gate(make(), [*GOOD, BAD["size_known"]])
+    result = replace(gate(make(), [*GOOD, BAD["size_known"]]), candidate="c0ffee")
     at = datetime(2026, 3, 1, 6, tzinfo=UTC)
     record(result, checked_ts=at)
     record(result, checked_ts=at)
@@ -262,6 +265,10 @@ def test_results_are_kept(make, gate, tmp_path, monkeypatch):
         "failed_rows": 1,
         "observed": "1 failing row",
         "description": "",
+        "value": 1.0,
+        "sample": '["{\\"parcel_id\\":3,\\"leg\\":1}"]',
+        "candidate": "c0ffee",
+        "override": "",
     }
 
 
@@ -291,3 +298,179 @@ def test_the_suite_says_severity_rule_and_kind(make):
     assert said["mail_wellformed"][2] == "ExpectColumnValuesToMatchRegex"
     assert said["weight_in_range"][2] == "ExpectColumnValuesToBeBetween"
     assert len(said) == len(suite.expectations) == 1 + len(make().rules)
+
+
+@pytest.mark.parametrize("rule", BAD)
+def test_nothing_but_the_rule_notices_its_row(make, gate, rule):
+    """Taking a rule out of a contract lets its rows pass: no test above passes for another rule's sake."""
+    contract = make()
+    without = replace(contract, rules=tuple(r for r in contract.rules if r.name != rule))
+    assert len(without.rules) == len(contract.rules) - 1
+    assert not gate(without, [*GOOD, BAD[rule]]).failures
+
+
+def test_what_quarantine_would_set_aside_fails_the_gate_where_it_did_not(make, gate):
+    """DQ-6: bronze's row rules have the disposition quarantine; the gate judges them all the same."""
+    contract = make()
+    rules = tuple(replace(r, disposition="quarantine") if r.predicate else r for r in contract.rules)
+    result = gate(replace(contract, layer="bronze", rules=rules), [*GOOD, *BAD.values()])
+    assert set(failures(result)) == set(BAD)
+    assert not result.passed
+
+
+def many(bad, of, row=(1, "small", "a@b", "1.00", 7)):
+    """`of` good rows, the last `bad` of them with `worse` in place of what makes them good."""
+    return lambda **worse: [
+        (n, *[worse.get(name, value) if n >= of - bad else value for name, value in zip(NAMES[1:], row, strict=True)])
+        for n in range(of)
+    ]
+
+
+NAMES = ("parcel_id", "leg", "size", "mail", "weight", "van_id")
+LIGHT = (
+    "    quality:\n"
+    "      - {name: light, type: custom, engine: sparkSql, implementation: weight < 40,\n"
+    "         customProperties: [{property: tolerance, value: {%s}}]}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "bad", "passes"),
+    [("percent: 0.5", 1, True), ("percent: 0.5", 2, False), ("rows: 2", 2, True), ("rows: 2", 3, False)],
+)
+def test_a_custom_rule_bears_a_share_or_a_number(make, gate, tolerance, bad, passes):
+    result = gate(make(LIGHT % tolerance), many(bad, 200)(weight="45.00"))
+    (light,) = (r for r in result.results if r.rule == "light")
+    assert (light.success, result.passed, light.failed_rows, light.value) == (passes, passes, bad, bad)
+    told = f"{bad} failing row{'s' * (bad > 1)}"
+    assert light.observed == (f"{told}, {bad / 2:.3g}% of 200" if "percent" in tolerance else told)
+
+
+TOLERANT = {
+    # rule: what makes a row bad, how many of 200 are borne, and how the contract says so
+    "no_mail": ({"mail": None}, 3, "{name: no_mail, metric: nullValues, mustBeLessThan: 2, unit: percent}"),
+    "no_dot": (
+        {"mail": "a@"},
+        3,
+        "{name: no_dot, metric: invalidValues, arguments: {pattern: '^a@b$'}, mustBeLessOrEqualTo: 3}",
+    ),
+    "odd_mail": (
+        {"mail": "a@"},
+        3,
+        "{name: odd_mail, metric: invalidValues, arguments: {validValues: [a@b]}, mustBeLessThan: 2, unit: percent}",
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", TOLERANT)
+def test_a_metric_bears_what_its_operator_says(make, gate, rule):
+    worse, borne, entry = TOLERANT[rule]
+    columns = (
+        "      - {name: parcel_id, physicalType: BIGINT, primaryKey: true, required: true}\n"
+        f"      - {{name: mail, physicalType: STRING, quality: [{entry}]}}\n"
+    )
+    contract = make("", columns)
+    passed = {r.rule: r for r in gate(contract, many(borne, 200)(**worse)).results}
+    assert (passed[rule].success, passed[rule].failed_rows) == (True, borne)
+    assert failures(gate(contract, many(borne + 1, 200)(**worse)))[rule].failed_rows == borne + 1
+
+
+def test_twice_and_nowhere_are_borne_too(make, gate):
+    tolerance = "customProperties: [{property: tolerance, value: {percent: 1}}]"
+    columns = COLUMNS.replace("properties/van_id}", f"properties/van_id, {tolerance}}}").replace(
+        "required: true}\n      - name: size", "required: true}\n      - name: size"
+    )
+    twice = "{name: mail_twice, metric: duplicateValues, arguments: {properties: [mail]}, mustBeLessThan: 3}"
+    contract = make(f"    quality: [{twice}]\n", columns)
+    mails = [(n, 1, "small", f"{n}@b", "1.00", 7) for n in range(200)]
+    borne = [*mails[:-2], (198, 1, "small", "7@b", "1.00", 9), (199, 1, "small", "199@b", "1.00", 9)]
+    found = {r.rule: r for r in gate(contract, borne).results}
+    assert gate(contract, borne).passed
+    assert (found["mail_twice"].observed, found["van_id_references"].observed) == (
+        "2 failing rows",
+        "2 failing rows, 1% of 200",
+    )
+    more = [(n, 1, "small", "7@b" if n < 9 else f"{n}@b", "1.00", 9 if n < 3 else 7) for n in range(200)]
+    assert set(failures(gate(contract, more))) == {"mail_twice", "van_id_references"}
+
+
+FRESH = """\
+    quality:
+      - name: fresh
+        type: sql
+        query: "SELECT (unix_seconds(${run_end}) - MAX(parcel_id)) / 3600.0 FROM ${table}"
+        mustBeLessOrEqualTo: 26
+"""
+
+
+def test_freshness_goes_by_the_end_of_the_run(make, gate):
+    end = datetime(2026, 3, 2, tzinfo=UTC)
+    known = Known(run_end=end)
+
+    def rows(hours):
+        return [(int(end.timestamp()) - hours * 3600, 1, "small", "a@b", "1.00", 7)]
+
+    assert gate(make(FRESH), rows(26), known=known).passed
+    late = failures(gate(make(FRESH), rows(27), known=known))
+    assert (late["fresh"].observed, late["fresh"].value) == ("27", 27.0)
+
+
+VOLUME = """\
+    quality:
+      - name: volume
+        metric: rowCount
+        mustBeBetween: [50, 200]
+        customProperties: [{property: comparedWithRuns, value: 7}]
+"""
+
+
+@pytest.mark.parametrize(("usual", "passes"), [(3, True), (6, True), (6.1, False), (1.5, True), (1.4, False)])
+def test_a_volume_is_judged_by_what_is_usual(make, gate, usual, passes):
+    result = gate(make(VOLUME), GOOD, known=Known(usual={"volume": usual}))
+    assert result.passed is passes
+    (volume,) = (r for r in result.results if r.rule == "volume")
+    assert volume.observed == f"3 rows, {300 / usual:.3g}% of the usual {usual:g}"
+    assert volume.value == 3.0
+
+
+def test_a_volume_without_a_past_is_taken_and_not_judged(make, gate):
+    result = gate(make(VOLUME), GOOD, known=Known(unjudged={"volume": "0 of 3 earlier runs to compare with"}))
+    (volume,) = (r for r in result.results if r.rule == "volume")
+    assert (volume.success, volume.value) == (True, 3.0)
+    assert volume.observed == "3 rows (not judged: 0 of 3 earlier runs to compare with)"
+
+
+def test_a_failed_rule_shows_keys_of_a_few_rows(make, gate):
+    found = failures(gate(make(), [*GOOD, *BAD.values(), *[(9, n, "huge", "a@b", "1.00", 7) for n in range(9)]]))
+    assert found["leg_not_null"].sample == ('{"parcel_id":3,"leg":null}',)
+    assert found["parcel_id_leg_unique"].sample[0] == '{"parcel_id":2,"leg":1}'
+    assert found["van_id_references"].sample == ('{"parcel_id":3,"leg":1}',)
+    assert len(found["size_known"].sample) == 5
+
+
+def test_a_key_that_is_personal_data_is_shown_nowhere(make, gate):
+    for marked in ("classification: pii", "customProperties: [{property: protect, value: tokenise}]"):
+        hidden = COLUMNS.replace("leg, physicalType: INT", f"leg, physicalType: INT, {marked}")
+        found = failures(gate(make(columns=hidden), [*GOOD, *BAD.values()]))
+        assert found["size_known"].sample == ('{"parcel_id":3}',)
+        assert found["parcel_id_leg_unique"].sample[0] == '{"parcel_id":2}'
+
+
+EDGES = [-32769, -32768, -32767, -1, 0, 1, 32767, 32768, 32769, 65536, None]
+
+
+@pytest.mark.parametrize("twice", [(), (0,), (-1, -1), (32768, None), (-32768, 65536)])
+def test_bits_find_a_dense_key_that_repeats(make, gate, twice):
+    """The same verdict and the same count as the long way, at the edges of the maps of bits."""
+    rule = "{name: van_once, metric: duplicateValues, arguments: {properties: [van_id]}, mustBe: 0}"
+    columns = "      - {name: parcel_id, physicalType: BIGINT, primaryKey: true}\n"
+    columns += "      - {name: van_id, physicalType: BIGINT}\n"
+    contract = make(f"    quality: [{rule}]\n", columns)
+    rows = [(n, 1, "small", "a@b", "1.00", van) for n, van in enumerate([*EDGES, *twice])]
+    bits = gate(contract, rows, known=Known(dense=frozenset({"van_once"})))
+    assert bits.results == gate(contract, rows).results
+    repeated = {van for van in twice if van is not None}
+    assert bits.passed is not bool(repeated)
+    if repeated:
+        rows_of = sum(van in repeated for van in [*EDGES, *twice])
+        assert failures(bits)["van_once"].failed_rows == rows_of

@@ -199,13 +199,66 @@ BROKEN_BRONZE = {
         "cannot quarantine",
         "fail or warn",
     ),
-    "unknown metric": ("metric: rowCount", "metric: nullValues", "name: has_rows", "nullValues", "required"),
+    "metric without column": ("metric: rowCount", "metric: nullValues", "name: has_rows", "nullValues", "on a column"),
     "tolerance": (
         "metric: rowCount\n        mustBeGreaterThan: 0",
-        "metric: duplicateValues\n        arguments: {properties: [weight]}\n        mustBeLessThan: 5",
+        "metric: duplicateValues\n        arguments: {properties: [weight]}\n"
+        "        mustBeLessThan: 5\n        unit: kg",
+        "name: has_rows",
+        "unit 'kg'",
+        "percent",
+    ),
+    "tolerance where operators are": (
+        "mustBeGreaterThan: 0",
+        "mustBeGreaterThan: 0\n        customProperties: [{property: tolerance, value: {rows: 1}}]",
         "name: has_rows",
         "tolerance",
-        "mustBe: 0",
+        "an operator",
+    ),
+    "tolerance of everything": (
+        "metric: rowCount\n        mustBeGreaterThan: 0",
+        "type: custom\n        engine: sparkSql\n        implementation: weight > 0\n"
+        "        customProperties: [{property: tolerance, value: {percent: 100}}]",
+        "name: has_rows",
+        "tolerance {'percent': 100}",
+        "half a percent",
+    ),
+    "tolerance of a row that is set aside": (
+        "metric: rowCount\n        mustBeGreaterThan: 0",
+        "type: custom\n        engine: sparkSql\n        implementation: weight > 0\n        customProperties: "
+        "[{property: tolerance, value: {rows: 1}}, {property: disposition, value: quarantine}]",
+        "name: has_rows",
+        "cannot quarantine",
+        "fail or warn",
+    ),
+    "compared with nothing": (
+        "mustBeGreaterThan: 0",
+        "mustBeGreaterThan: 0\n        customProperties: [{property: comparedWithRuns, value: week}]",
+        "name: has_rows",
+        "comparedWithRuns 'week'",
+        "from 1 to 100",
+    ),
+    "bad rows compared": (
+        "metric: rowCount\n        mustBeGreaterThan: 0",
+        "metric: duplicateValues\n        arguments: {properties: [weight]}\n        mustBe: 0\n"
+        "        customProperties: [{property: comparedWithRuns, value: 7}]",
+        "name: has_rows",
+        "comparedWithRuns on bad rows",
+        "rowCount",
+    ),
+    "question to the source": (
+        "metric: rowCount\n        mustBeGreaterThan: 0",
+        "type: custom\n        engine: lakehouse\n        implementation: {source: columns}",
+        "name: has_rows",
+        "implementation {'source': 'columns'}",
+        "source: rows",
+    ),
+    "sum of no column": (
+        "metric: rowCount\n        mustBeGreaterThan: 0",
+        "type: custom\n        engine: lakehouse\n        implementation: {source: {sum: hight}}",
+        "name: has_rows",
+        "no such column: hight",
+        "Name a column",
     ),
     "rule on no column": (
         "metric: rowCount\n        mustBeGreaterThan: 0",

@@ -106,6 +106,69 @@ def test_a_warning_warns_and_row_rules_after_bronze_fail(tmp_path: Path) -> None
     assert found["parcel_id_not_null"].disposition == "fail"
 
 
+TOLERANT = """\
+schema:
+  - name: parcels
+    properties:
+      - {name: parcel_id, physicalType: BIGINT, primaryKey: true}
+      - name: weight
+        physicalType: INT
+        quality:
+          - {name: weighed, metric: nullValues, mustBeLessThan: 0.5, unit: percent}
+          - {name: weighed_all, metric: nullValues, mustBe: 0}
+          - {name: two_digits, metric: invalidValues, arguments: {pattern: '^..$'}, mustBeLessThan: 3}
+      - name: van_id
+        physicalType: BIGINT
+        relationships:
+          - to: silver.vans.van_id
+            customProperties: [{property: tolerance, value: {rows: 10}}]
+    quality:
+      - {name: few_twice, metric: duplicateValues, arguments: {properties: [weight]}, mustBeLessOrEqualTo: 1,
+         unit: percent}
+      - name: light
+        type: custom
+        engine: sparkSql
+        implementation: weight < 40
+        customProperties: [{property: tolerance, value: {percent: 0.5}}]
+      - name: volume
+        metric: rowCount
+        mustBeBetween: [50, 200]
+        customProperties: [{property: comparedWithRuns, value: 7}]
+      - {name: fresh, type: sql, query: "SELECT datediff(HOUR, MAX(at), ${run_end}) FROM ${table}", mustBeLessThan: 26}
+"""
+
+
+def test_tolerances_in_the_words_of_the_standard_or_our_own(tmp_path: Path) -> None:
+    found = {n: (r.kind, r.disposition, r.params) for n, r in rules(contract(tmp_path, TOLERANT)).items()}
+    percent, half = {"unit": "percent"}, {"mustBeLessOrEqualTo": 0.5, "unit": "percent"}
+    assert found["weighed"] == ("not_null", "fail", {"mustBeLessThan": 0.5, **percent})
+    assert found["weighed_all"] == ("not_null", "fail", {})
+    assert found["two_digits"] == ("pattern", "fail", {"regex": "^..$", "mustBeLessThan": 3, "unit": "rows"})
+    assert found["van_id_references"][2] == {
+        "table": "silver.vans",
+        "column": "van_id",
+        "mustBeLessOrEqualTo": 10,
+        "unit": "rows",
+    }
+    assert found["few_twice"] == ("unique", "fail", {"mustBeLessOrEqualTo": 1, **percent})
+    assert found["light"] == ("row", "fail", half)
+    assert found["volume"] == ("row_count", "fail", {"mustBeBetween": [50, 200], "compared_with_runs": 7})
+    assert found["fresh"][2]["mustBeLessThan"] == 26
+
+
+def test_a_rule_that_bears_bad_rows_sets_none_aside(tmp_path: Path) -> None:
+    """Otherwise quarantine would leave it nothing to count."""
+    folder = tmp_path / "bronze" / "parcels"
+    folder.mkdir(parents=True)
+    text = HEAD.format(layer="bronze") + TOLERANT.replace("datediff(HOUR, MAX(at), ${run_end})", "1")
+    asks = "      - {name: whole, type: custom, engine: lakehouse, implementation: {source: {sum: weight}}}\n"
+    (folder / "contract.odcs.yaml").write_text(text + asks + SOURCE)
+    found = {name: (r.disposition, r.severity) for name, r in rules(load_contract(folder)).items()}
+    assert found["weighed_all"] == ("quarantine", "critical")
+    assert found["whole"] == ("fail", "critical")
+    assert {found[name] for name in ("weighed", "two_digits", "few_twice", "light", "volume")} == {("fail", "critical")}
+
+
 SOURCE = """\
 customProperties:
   - property: source

@@ -13,6 +13,7 @@ from lakehouse.cli import (
     branch,
     contracts,
     demo,
+    gate,
     intervals,
     optimize,
     plan,
@@ -43,6 +44,7 @@ app.add_typer(spark.app, name="spark")
 app.add_typer(branch.app, name="branch")
 app.add_typer(watermarks.app, name="watermarks")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(gate.app, name="gate")
 app.command()(setup.setup)
 app.command()(status.status)
 app.command()(run.run)

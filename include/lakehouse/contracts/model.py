@@ -15,6 +15,10 @@ Disposition = Literal["quarantine", "warn", "fail"]
 Strategy = Literal["append", "merge", "scd2"]
 SchemaPolicy = Literal["keep", "evolve", "freeze", "discard_value", "discard_row"]
 
+Kind = Literal[
+    "not_null", "one_of", "pattern", "range", "length", "row", "unique", "reference", "row_count", "sql", "source"
+]
+
 #: Kinds of source that hand over whole deliveries.
 WHOLE = ("files",)
 
@@ -24,11 +28,12 @@ class Rule:
     """One check, from the schema or from a quality entry.
 
     A row rule carries `predicate`, Spark SQL that is true for a good row; a table rule (unique, reference,
-    row_count, sql) carries its `params` and is checked over the whole would-be table.
+    row_count, sql) is checked over the whole would-be table, and source over what was landed. `params` say the rest:
+    the operators that judge its number (none: no bad row), unit (rows, percent), compared_with_runs.
     """
 
     name: str
-    kind: Literal["not_null", "one_of", "pattern", "range", "length", "row", "unique", "reference", "row_count", "sql"]
+    kind: Kind
     columns: tuple[str, ...]
     severity: Severity = "critical"
     disposition: Disposition = "fail"
@@ -143,5 +148,5 @@ class Contract:
 
     @property
     def row_rules(self) -> tuple[Rule, ...]:
-        """Rules that one row alone can break."""
+        """Rules that one row alone can break; some bear a few such rows."""
         return tuple(rule for rule in self.rules if rule.predicate)

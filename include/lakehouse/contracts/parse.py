@@ -19,7 +19,7 @@ from lakehouse.contracts.references import reference
 from lakehouse.contracts.rules import implied, written
 from lakehouse.contracts.scd2 import read_scd2
 from lakehouse.contracts.sla import gate_deadline
-from lakehouse.contracts.source import read_source
+from lakehouse.contracts.source import COUNTED, read_source
 from lakehouse.contracts.sql import predicate_problem
 from lakehouse.contracts.standard import Problem, violations
 from lakehouse.contracts.types import type_problem
@@ -192,9 +192,23 @@ class _Reader:
             if set(rule.columns) - names:
                 what = f"rule {rule.name}: no such column: {', '.join(sorted(set(rule.columns) - names))}"
                 self.problems.append((rule.line, what, "Name columns of this contract."))
+            if rule.kind == "source":
+                self._check_source(rule, names)
             fault = predicate_problem(rule.predicate, names) if rule.kind == "row" else ""
             if fault:
                 self.problems.append((rule.line, f"rule {rule.name}: {fault}", "Mend its implementation."))
+
+    def _check_source(self, rule: Rule, names: set[str]) -> None:
+        """A question to the source is for a table that has one, which can be asked."""
+        custom = {p["property"]: p["value"] for p in self.data.get("customProperties") or []}
+        source = custom.get("source")
+        if not isinstance(source, dict) or source.get("type") not in COUNTED:
+            what = f"rule {rule.name}: the table has no source that counts"
+            self.problems.append((rule.line, what, f"Such rules are for sources of type {', '.join(COUNTED)}."))
+        column = rule.params.get("of")
+        if column and column not in names:
+            what = f"rule {rule.name}: no such column: {column}"
+            self.problems.append((rule.line, what, "Name a column of this contract."))
 
     def _primary_key(self, columns: list[Column]) -> tuple[str, ...]:
         keyed = [(p.get("primaryKeyPosition") or 1, str(p["name"])) for p in self._properties() if p.get("primaryKey")]

@@ -26,9 +26,9 @@ TABLE = {
 #: Every column-level one.
 COLUMN = {"protect"}
 #: Every one of a quality rule.
-QUALITY = {"disposition"}
+QUALITY = {"disposition", "tolerance", "comparedWithRuns"}
 #: Every one of a relationship.
-RELATIONSHIP = {"severity"}
+RELATIONSHIP = {"severity", "tolerance"}
 
 _DURATION = re.compile(r"^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$")
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lakehouse.contracts import properties
+from lakehouse.contracts import properties, tolerance
 from lakehouse.contracts.document import Document, Where
 from lakehouse.contracts.model import Rule
 from lakehouse.contracts.standard import Problem
@@ -25,9 +25,15 @@ def reference(document: Document, at: Where, column: str, relation: dict[str, An
     if target.count(".") != 1:
         remedy = "Write ../<table>/contract.odcs.yaml#/schema/<table>/properties/<column>, or <layer>.<table>.<column>."
         problems.append((line, f"relationship to '{relation.get('to')}'", remedy))
-    severity = properties.read(document, at, properties.RELATIONSHIP, problems).get("severity", "critical")
+    custom = properties.read(document, at, properties.RELATIONSHIP, problems)
+    severity = custom.get("severity", "critical")
     if severity not in ("critical", "warning"):
         problems.append((line, f"relationship of {column}: severity '{severity}'", "Use critical or warning."))
+
+    def complain(what: str, remedy: str) -> None:
+        problems.append((line, f"relationship of {column}: {what}", remedy))
+
+    bears = tolerance.custom(custom.get("tolerance"), complain)
     warns = severity == "warning"
     return Rule(
         f"{column}_references",
@@ -35,7 +41,7 @@ def reference(document: Document, at: Where, column: str, relation: dict[str, An
         (column,),
         severity="warning" if warns else "critical",
         disposition="warn" if warns else "fail",
-        params={"table": target, "column": key},
+        params={"table": target, "column": key, **(bears or {})},
         line=line,
     )
 

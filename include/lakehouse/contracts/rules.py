@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lakehouse.contracts.model import Column, Disposition, Rule
+from lakehouse.contracts import tolerance
+from lakehouse.contracts.model import Column, Disposition, Kind, Rule
 from lakehouse.contracts.sql import query_problem
 from lakehouse.sqltext import literal, quote
 
@@ -17,9 +18,18 @@ from lakehouse.sqltext import literal, quote
 MALFORMED_TOKEN = "malformed:"  # noqa: S105 - a marker, not a secret
 
 
+#: Engine, in the standard's sense, of rules that hold what was loaded against what the source says.
+ENGINE = "lakehouse"
+
+
 def one_of(column: str, values: list[Any]) -> str:
     """Predicate: `column` is null or one of `values`."""
     return f"{quote(column)} IS NULL OR {quote(column)} IN ({', '.join(map(literal, values))})"
+
+
+def matches(column: str, pattern: str) -> str:
+    """Predicate: `column` is null or matches the regular expression."""
+    return f"{quote(column)} IS NULL OR {quote(column)} RLIKE {literal(pattern)}"
 
 
 def implied(column: Column, prop: dict[str, Any], default: Disposition, line: int) -> Iterator[Rule]:
@@ -47,8 +57,7 @@ def implied(column: Column, prop: dict[str, Any], default: Disposition, line: in
         predicate = f"{name} IS NULL OR NOT startswith({name}, {literal(MALFORMED_TOKEN)})"
         yield rule("wellformed", "pattern", predicate, regex=f"^(?!{MALFORMED_TOKEN}).*")
     elif column.pattern:
-        predicate = f"{name} IS NULL OR {name} RLIKE {literal(column.pattern)}"
-        yield rule("wellformed", "pattern", predicate, regex=column.pattern)
+        yield rule("wellformed", "pattern", matches(column.name, column.pattern), regex=column.pattern)
     bounds = {k: options[k] for k in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if k in options}
     if bounds:
         signs = {"minimum": ">=", "maximum": "<=", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
@@ -74,53 +83,99 @@ def written(
     if not name:
         problem("a quality rule has no name", "Name it: alerts, quarantine and runbooks speak of rules by name.")
         return None
+
+    def complain(what: str, remedy: str) -> None:
+        problem(f"rule {name}: {what}", remedy)
+
     severity = entry.get("severity", "critical")
     if severity not in ("critical", "warning"):
-        problem(f"rule {name}: severity '{severity}'", "Use critical or warning.")
+        complain(f"severity '{severity}'", "Use critical or warning.")
         return None
-    disposition: Disposition = custom.get("disposition") or ("warn" if severity == "warning" else default)
+    said = custom.get("disposition")
+    disposition: Disposition = said or ("warn" if severity == "warning" else default)
     if disposition not in ("quarantine", "warn", "fail"):
-        problem(f"rule {name}: disposition '{disposition}'", "Use quarantine, warn or fail.")
+        complain(f"disposition '{disposition}'", "Use quarantine, warn or fail.")
         return None
-    common: dict[str, Any] = {
-        "severity": "warning" if disposition == "warn" else "critical",
-        "disposition": disposition,
-        "description": entry.get("description") or "",
-        "line": line,
-    }
+    shape = _shape(entry, column, complain)
+    if shape is None:
+        return None
+    kind, columns, predicate, params = shape
+    counts = kind not in ("row_count", "sql")
+    bears = tolerance.stated(entry, complain) if counts and entry.get("metric") else params
+    more = tolerance.custom(custom.get("tolerance"), complain)
+    against = tolerance.compared(kind, custom.get("comparedWithRuns"), complain)
+    if bears is None or more is None or against is None:
+        return None
+    if more and entry.get("type") != "custom":
+        complain("tolerance", "Write it in the standard's words: an operator (mustBeLessThan: 0.5), unit: percent.")
+        return None
+    params = {**params, **bears, **more, **against}
+    # What speaks of the whole table cannot set single rows aside: nor can a rule that bears some bad rows.
+    if disposition == "quarantine" and (not predicate or "unit" in params):
+        if said:
+            complain("a table rule cannot quarantine rows", "Use disposition fail or warn.")
+            return None
+        disposition = "fail"
+    return Rule(
+        name,
+        kind,
+        columns,
+        severity="warning" if disposition == "warn" else "critical",
+        disposition=disposition,
+        predicate=predicate,
+        params=params,
+        description=entry.get("description") or "",
+        line=line,
+    )
+
+
+Shape = tuple[Kind, tuple[str, ...], str, dict[str, Any]]
+
+
+def _shape(entry: dict[str, Any], column: str, complain: Callable[[str, str], None]) -> Shape | None:
+    """Kind, columns, predicate and params of a quality entry."""
     columns = (column,) if column else ()
     kind, metric = entry.get("type") or "library", entry.get("metric")
-    operators = {k: v for k, v in entry.items() if k.startswith("must")}
-    if kind == "library" and metric in ("duplicateValues", "invalidValues") and operators != {"mustBe": 0}:
-        problem(f"rule {name}: {metric} with a tolerance", "Write mustBe: 0; tolerances are for type sql.")
-        return None
-    if kind == "custom" and entry.get("engine") == "sparkSql":
-        return Rule(name, "row", columns, predicate=str(entry["implementation"]).strip(), **common)
     arguments = entry.get("arguments") or {}
-    if kind == "library" and metric == "invalidValues" and column and arguments.get("validValues"):
-        values = list(arguments["validValues"])
-        return Rule(name, "one_of", columns, predicate=one_of(column, values), params={"values": values}, **common)
-    # A rule over the whole table cannot set single rows aside.
-    if disposition == "quarantine" and custom.get("disposition"):
-        problem(f"rule {name}: a table rule cannot quarantine rows", "Use disposition fail or warn.")
-        return None
-    if disposition == "quarantine":
-        common["disposition"] = "fail"
+    operators = {k: v for k, v in entry.items() if k.startswith("must")}
+    if kind == "custom" and entry.get("engine") == "sparkSql":
+        return "row", columns, str(entry["implementation"]).strip(), {}
+    if kind == "custom" and entry.get("engine") == ENGINE:
+        params = source_figure(entry["implementation"], complain)
+        return None if params is None else ("source", columns, "", params)
     if kind == "sql":
         fault = query_problem(entry["query"])
         if fault:
-            problem(f"rule {name}: {fault}", "Write one SELECT of one value that reads ${table}.")
+            complain(fault, "Write one SELECT of one value that reads ${table}.")
             return None
-        return Rule(name, "sql", columns, params={"query": entry["query"].strip(), **operators}, **common)
+        return "sql", columns, "", {"query": entry["query"].strip(), **operators}
     if kind == "library" and metric == "rowCount":
-        return Rule(name, "row_count", (), params=operators, **common)
-    unique = tuple(arguments.get("properties") or columns)
-    if kind == "library" and metric == "duplicateValues" and unique:
-        return Rule(name, "unique", unique, **common)
-    problem(
-        f"rule {name}: type '{kind}'" + (f", metric '{metric}'" if kind == "library" else ""),
-        "Use metric rowCount, duplicateValues (arguments.properties) or, on a column, invalidValues "
-        "(arguments.validValues); type sql; or type custom with engine sparkSql. "
-        "Nulls, patterns and bounds belong in the schema (required, logicalTypeOptions).",
+        return "row_count", (), "", operators
+    if kind == "library" and metric == "duplicateValues" and (arguments.get("properties") or columns):
+        return "unique", tuple(arguments.get("properties") or columns), "", {}
+    if kind == "library" and metric == "nullValues" and column:
+        return "not_null", columns, f"{quote(column)} IS NOT NULL", {}
+    if kind == "library" and metric == "invalidValues" and column and arguments.get("validValues"):
+        values = list(arguments["validValues"])
+        return "one_of", columns, one_of(column, values), {"values": values}
+    if kind == "library" and metric == "invalidValues" and column and arguments.get("pattern"):
+        pattern = str(arguments["pattern"])
+        return "pattern", columns, matches(column, pattern), {"regex": pattern}
+    complain(
+        f"type '{kind}'" + (f", metric '{metric}'" if kind == "library" else ""),
+        "Use metric rowCount, duplicateValues (arguments.properties) or, on a column, nullValues or invalidValues "
+        "(arguments.validValues or .pattern); type sql; or type custom with engine sparkSql, or lakehouse for what the "
+        "source says. Bounds belong in the schema (logicalTypeOptions).",
     )
+    return None
+
+
+def source_figure(value: Any, complain: Callable[[str, str], None]) -> dict[str, Any] | None:
+    """What the source is asked for, {"source": "rows"} or {"source": "sum", "of": column}. None after a complaint."""
+    told = value.get("source") if isinstance(value, dict) and len(value) == 1 else None
+    if told == "rows":
+        return {"source": "rows"}
+    if isinstance(told, dict) and set(told) == {"sum"} and isinstance(told["sum"], str):
+        return {"source": "sum", "of": told["sum"]}
+    complain(f"implementation {value!r}", "Write {source: rows}, or {source: {sum: <column>}}.")
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any, get_args
@@ -38,11 +38,13 @@ KINDS: dict[str, dict[str, tuple[type, bool]]] = {
     },
 }
 #: What else is to be checked of the options of a kind: function(options, columns) -> (option, what, remedy).
-CHECKS: dict[str, Callable[[dict[str, Any], set[str]], list[tuple[str, str, str]]]] = {
+CHECKS: dict[str, Callable[[dict[str, Any], set[str]], Iterable[tuple[str, str, str]]]] = {
     "files": files.option_faults,
     "snowflake": partial(databases.option_faults, "snowflake"),
     "redshift": partial(databases.option_faults, "redshift"),
 }
+#: Kinds that can be asked for counts and sums of their own.
+COUNTED = ("snowflake", "redshift")
 
 Complain = Callable[[str, str, str], None]
 

@@ -7,6 +7,13 @@ from typing import Any
 
 #: Stands for the candidate table in a `type: sql` rule.
 TABLE_PLACEHOLDER = "${table}"
+#: Stands for the end of the run's interval there: what a rule about time goes by, for nothing reads the clock.
+RUN_END_PLACEHOLDER = "${run_end}"
+
+
+def filled(query: str, candidate: str, run_end: str = "TIMESTAMP '2000-01-01 00:00:00'") -> str:
+    """`query` with its placeholders replaced: `candidate` names a table, `run_end` is a literal."""
+    return query.replace(TABLE_PLACEHOLDER, candidate).replace(RUN_END_PLACEHOLDER, run_end)
 
 
 def predicate_problem(text: object, columns: Iterable[str]) -> str:
@@ -31,7 +38,7 @@ def query_problem(text: object) -> str:
 
     if not isinstance(text, str) or TABLE_PLACEHOLDER not in text:
         return f"it does not read {TABLE_PLACEHOLDER}"
-    tree = _parsed(text.replace(TABLE_PLACEHOLDER, "candidate.candidate"))
+    tree = _parsed(filled(text, "candidate.candidate"))
     if isinstance(tree, str):
         return tree
     if not isinstance(tree, exp.Query):
@@ -43,7 +50,7 @@ def tables_read(query: str) -> tuple[str, ...]:
     """Tables, layer.table, that a rule's query reads besides the candidate. The query must parse."""
     from sqlglot import exp
 
-    tables = _parsed(query.replace(TABLE_PLACEHOLDER, "candidate")).find_all(exp.Table)
+    tables = _parsed(filled(query, "candidate")).find_all(exp.Table)
     return tuple(sorted({f"{table.db}.{table.name}" for table in tables if table.db}))
 
 

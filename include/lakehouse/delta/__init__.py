@@ -5,7 +5,7 @@ Tables are addressed by path, there is no catalog. Spark works on branches and n
 
 from lakehouse.delta.branch import open_branch, table_sql
 from lakehouse.delta.collect import Collected, CollectRefused, collect
-from lakehouse.delta.describe import TableStats, schema_columns, table_stats
+from lakehouse.delta.describe import Newest, Span, TableStats, newest, schema_columns, span, table_stats
 from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
@@ -30,11 +30,13 @@ __all__ = [
     "ColumnSpec",
     "Commit",
     "Diff",
+    "Newest",
     "PublishConflict",
     "Published",
     "RevertRefused",
     "SchemaChanged",
     "SeveralStatements",
+    "Span",
     "StoreUnsupported",
     "TableSpec",
     "TableStats",
@@ -52,12 +54,14 @@ __all__ = [
     "fast_forward",
     "feed_problem",
     "latest_version",
+    "newest",
     "open_branch",
     "read_rows",
     "revert",
     "reverted_versions",
     "scan",
     "schema_columns",
+    "span",
     "table_sql",
     "table_stats",
     "transaction_version",

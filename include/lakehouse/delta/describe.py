@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 from lakehouse.delta import schema, store
 from lakehouse.delta.features import snapshot
-from lakehouse.delta.log import latest_version
+from lakehouse.delta.log import commit_info, kind_of, latest_version, read_commit, versions
 from lakehouse.delta.spec import ColumnSpec
 
 
@@ -41,3 +43,62 @@ def schema_columns(path: str) -> tuple[ColumnSpec, ...]:
         ColumnSpec(f["name"], schema.to_sql(f["type"]), f["nullable"], f["metadata"].get("comment", ""))
         for f in snapshot(path, version).fields
     )
+
+
+@dataclass(frozen=True)
+class Span:
+    """Smallest and largest value of a column, and the rows of the table, NULLs included."""
+
+    low: int
+    high: int
+    rows: int
+
+
+def span(path: str, column: str) -> Span | None:
+    """The span of a column of whole numbers in the table at `path`; None where a file's statistics lack it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    version = latest_version(path)
+    if version < 0:
+        return None
+    files = pa.table(store.delta_table(path, version).get_add_actions(flatten=True))
+    names = ("num_records", f"min.{column}", f"max.{column}")
+    if not files.num_rows or any(n not in files.column_names or files[n].null_count for n in names):
+        return None
+    rows, low, high = (files[name] for name in names)
+    return Span(pc.min(low).as_py(), pc.max(high).as_py(), pc.sum(rows).as_py())
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The largest `value` of a column, None where nothing tells; the data is that of `version`, committed then."""
+
+    value: Any
+    version: int
+    committed: datetime
+
+
+def newest(path: str, column: str, version: int) -> Newest | None:
+    """The largest value of `column` at `version`, as the files' statistics say (times to the millisecond).
+
+    Versions that only move rows (OPTIMIZE) are passed over. None where the log no longer goes back to data.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    there = set(versions(path))
+    while version in there and not _changes_data(path, version):
+        version -= 1
+    if version not in there:
+        return None
+    files = pa.table(store.delta_table(path, version).get_add_actions(flatten=True))
+    name = next((n for n in (f"max.{column}", f"partition.{column}") if n in files.column_names), None)
+    value = pc.max(files[name]).as_py() if name and files.num_rows else None
+    at = datetime.fromtimestamp(commit_info(path, version).get("timestamp", 0) / 1000, tz=UTC)
+    return Newest(value, version, at)
+
+
+def _changes_data(path: str, version: int) -> bool:
+    actions = (action for action in read_commit(path, version))
+    return any(a[kind].get("dataChange") for a in actions if (kind := kind_of(a)) in ("add", "remove"))

@@ -74,7 +74,7 @@ def _planned(folder: Path, plan: Callable[[], list[Slice]]) -> list[Slice]:
         draft = kept.with_suffix(".draft")
         draft.write_text(json.dumps([asdict(piece) for piece in plan()]))
         draft.rename(kept)
-    return [Slice(**piece) for piece in json.loads(kept.read_text())]
+    return slices_of(folder)
 
 
 def _nothing(target: Path) -> Path:
@@ -82,9 +82,19 @@ def _nothing(target: Path) -> Path:
     return target.with_name(f"_{target.stem}.empty")
 
 
+def slices_of(folder: Path) -> list[Slice]:
+    """The slices of the load in `folder`, as they were planned."""
+    return [Slice(**piece) for piece in json.loads((folder / PLAN).read_text())]
+
+
+def landing_files(folder: Path) -> list[Path]:
+    """The landing files in `folder`."""
+    return sorted(folder.glob("*.parquet"))
+
+
 def rows_in(folder: Path) -> int:
     """Rows of the landing files in `folder`."""
-    return sum(_rows(file) for file in folder.glob("*.parquet"))
+    return sum(_rows(file) for file in landing_files(folder))
 
 
 def _rows(path: Path) -> int:

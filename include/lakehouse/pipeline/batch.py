@@ -63,6 +63,8 @@ class Batch:
     branch: str = ""
     #: Fingerprint of the change that was audited; nothing else may be published.
     audited: str = ""
+    #: Id of the override that let it through its gate; "" where it passed.
+    override: str = ""
     contract: str = ""
     sql: str = ""
     #: Nothing would change: nothing to audit, nothing to commit.

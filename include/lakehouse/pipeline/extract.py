@@ -12,6 +12,7 @@ from lakehouse.clock import now
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.feed import open_feed
+from lakehouse.ingest.figures import ask
 from lakehouse.ingest.landing import land
 from lakehouse.killpoints import reach
 from lakehouse.ledger.state import next_load
@@ -77,6 +78,7 @@ def extract(contract: Contract, run: Run, connect: Connect, pii_key: Callable[[]
                 reach("extract.started")
             folder = Path(paths.landing(contract.name, batch_id, load))
             rows = land(contract, feed, windows, taken, folder, pii_key, log.get().info)
+            ask(contract, feed, folder)
         finally:
             connection.close()
         _check_delivery(contract, source, batch, rows)

@@ -2,50 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse import ledger, log, paths
 from lakehouse.clock import now
 from lakehouse.contracts.model import Contract
+from lakehouse.ingest.figures import figures
 from lakehouse.killpoints import reach
 from lakehouse.pipeline.batch import Batch
 from lakehouse.pipeline.events import event_of
+from lakehouse.sqltext import quote
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.quality import GateResult
+    from lakehouse.quality.known import Known
 
 
-def gate(contract: Contract, batch: Batch, candidates: Mapping[str, Batch] | None = None) -> Batch:
+def gate(
+    contract: Contract,
+    batch: Batch,
+    candidates: Mapping[str, Batch] | None = None,
+    tell: Callable[[GateResult], object] = lambda result: None,
+) -> Batch:
     """Audit `batch`. Raises GateFailed after a critical failure; nothing is published then (DQ-2).
 
-    An empty batch changes nothing, so there is nothing to audit.
+    `tell` hears what was found in a batch that goes on, once it is on record. Where somebody overrode the gate for
+    this very candidate it does go on, and says by which override. An empty batch changes nothing: there is nothing to
+    audit in it but what the source says it gave.
     """
     from lakehouse.delta import Branch, diff
-    from lakehouse.quality import GateFailed, check, record
+    from lakehouse.quality import GateFailed, check, docs, record
     from lakehouse.spark import connected
     from lakehouse.transform.inputs import resolve
 
     with log.bound(batch, "dq_gate"):
+        known = _known(contract, batch)
         if batch.empty:
-            log.get().info("nothing to audit")
-            return batch
-        branch = Branch.from_json(batch.branch)
-        fingerprint = diff(branch).fingerprint
+            contract = replace(contract, rules=tuple(r for r in contract.rules if r.name in known.figures))
+            if not contract.rules:
+                log.get().info("nothing to audit")
+                return batch
+        fingerprint = "" if batch.empty else diff(Branch.from_json(batch.branch)).fingerprint
         with connected(f"{contract.name} dq_gate") as spark:
 
             def frame(table: str) -> DataFrame:
                 return resolve(contract.name, (table,), dict(candidates or {}))[table].frame(spark)
 
-            candidate = spark.read.format("delta").load(branch.path)
-            result = check(contract, candidate, frame, batch_id=batch.batch_id, run_id=batch.run.run_id)
+            audited = _candidate(spark, contract, batch)
+            result = check(contract, audited, frame, batch_id=batch.batch_id, run_id=batch.run.run_id, known=known)
+        result = _overridden(replace(result, candidate=fingerprint))
         reach("gate.audited")
+        # On record and in Data Docs, whatever becomes of the batch.
         record(result, checked_ts=now())
+        docs.write(contract, result, batch.attempt)
         reach("gate.recorded")
-        failed = [r.rule for r in result.results if not r.success]
-        log.get().info("audited", passed=result.passed, failed_rules=failed, seconds=result.seconds)
-        if not result.passed:
+        failed = [r.rule for r in result.failures]
+        passed = result.passed or bool(result.override)
+        log.get().info("audited", passed=passed, failed_rules=failed, override=result.override, seconds=result.seconds)
+        if not passed:
             ledger.append(event_of(batch, "held", detail=", ".join(failed)))
             raise GateFailed(result, paths.table(contract.name))
-        return replace(batch, audited=fingerprint).with_counts(rules=len(result.results), warnings=len(failed))
+        tell(result)
+        batch = replace(batch, audited=fingerprint, override=result.override)
+        return batch.with_counts(rules=len(result.results), warnings=len(failed))
+
+
+def _known(contract: Contract, batch: Batch) -> Known:
+    """What the rules go by besides the tables. Rules without it are taken and not judged, and say so."""
+    from lakehouse.delta import Branch
+    from lakehouse.quality.dense import dense
+    from lakehouse.quality.history import usual
+    from lakehouse.quality.known import Known
+
+    events = ledger.read(contract.name)
+    found, silent = usual(contract.name, contract.rules, batch.windows, batch.run.kind, events)
+    said = figures(contract, Path(paths.landing(contract.name, *batch.landing)))
+    unasked = {r.name: "the source was not asked" for r in contract.rules if r.kind == "source" and r.name not in said}
+    close = frozenset() if batch.empty else dense(contract, Branch.from_json(batch.branch).path)
+    return Known(run_end=batch.run.end, usual=found, figures=said, unjudged={**silent, **unasked}, dense=close)
+
+
+def _candidate(spark: SparkSession, contract: Contract, batch: Batch) -> DataFrame:
+    from lakehouse.delta import Branch
+
+    if batch.empty:
+        return spark.createDataFrame([], ", ".join(f"{quote(c.name)} {c.type}" for c in contract.columns))
+    return spark.read.format("delta").load(Branch.from_json(batch.branch).path)
+
+
+def _overridden(result: GateResult) -> GateResult:
+    from lakehouse.quality.override import use
+
+    if result.passed or not result.candidate:
+        return result
+    failed = [r.rule for r in result.failures if r.severity == "critical"]
+    override = use(result.table, result.candidate, failed, result.batch_id, result.run_id)
+    return result if override is None else replace(result, override=override.override_id)

@@ -88,4 +88,5 @@ def _metadata(batch: Batch) -> dict[str, Any]:
         "counts": batch.counts,
         "contract": batch.contract,
         "sql": batch.sql,
+        **({"override": batch.override} if batch.override else {}),
     }

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.quality.measure import holds
+from lakehouse.quality.measure import holds, judged
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -47,8 +47,10 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def validate(suite: ExpectationSuite, candidate: DataFrame) -> list[Any]:
-    """The suite's results over `candidate`, BOOLEAN_ONLY; an expectation that raised carries its exception_info.
+def validate(suite: ExpectationSuite, candidate: DataFrame, result_format: str = "BOOLEAN_ONLY") -> list[Any]:
+    """The suite's results over `candidate`; an expectation that raised carries its exception_info.
+
+    Any `result_format` but the default costs queries for each expectation, and brings values of rows to the driver.
 
     Nothing is cached, collected or written; the only network is the Connect session of `candidate`.
     """
@@ -72,14 +74,16 @@ def validate(suite: ExpectationSuite, candidate: DataFrame) -> list[Any]:
     )
     context = gx.get_context(mode="ephemeral", project_config=config)
     validator = Validator(execution_engine=engine, data_context=context, batches=[Batch(data=candidate)])
-    found: list[Any] = validator.validate(expectation_suite=suite, result_format="BOOLEAN_ONLY").results
+    found: list[Any] = validator.validate(expectation_suite=suite, result_format=result_format).results
     return found
 
 
 @lru_cache(maxsize=1)
 def measured() -> type:
-    """The expectation ExpectMeasure(expression, operators): an aggregate expression yields a number that holds.
+    """The expectation ExpectMeasure(expression, operators, usual): an aggregate expression yields a number that holds.
 
+    Two numbers are a part and its whole, whose share must hold; with `usual`, the number in percent of it must.
+    Without operators the number is only taken.
     Its metric is an aggregate, so that the engine puts all of a suite's into one query, next to the native ones. Its
     result is that number at every result format.
     """
@@ -132,8 +136,9 @@ def measured() -> type:
     class ExpectMeasure(BatchExpectation):  # type: ignore[misc]
         expression: str
         operators: dict[str, Any]
+        usual: float | None = None
         metric_dependencies = (Measure.metric_name,)
-        success_keys = ("expression", "operators")
+        success_keys = ("expression", "operators", "usual")
 
         def metrics_validate(
             self, metrics: Any, runtime_configuration: Any = None, execution_engine: Any = None, **kwargs: Any
@@ -146,7 +151,8 @@ def measured() -> type:
             self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
         ) -> dict[str, Any]:
             value = metrics[Measure.metric_name]
-            return {"success": holds(value, self.operators), "result": {"observed_value": value}}
+            success = not self.operators or holds(judged(value, self.usual), self.operators)
+            return {"success": success, "result": {"observed_value": value}}
 
     return ExpectMeasure
 

@@ -1,27 +1,29 @@
 """Runs a contract's suite over a candidate and says what it found. Decides nothing and writes nothing.
 
-Success comes first and alone (BOOLEAN_ONLY); bad rows are counted afterwards, for rules that failed, and never fetched.
+Success comes first and alone (BOOLEAN_ONLY). For rules that failed bad rows are counted afterwards, and a few of their
+keys taken.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lakehouse.contracts.model import Contract, Rule
 from lakehouse.quality.engine import quiet, validate
-from lakehouse.quality.measure import CANDIDATE, COUNTS_ROWS, RuleError, measure
+from lakehouse.quality.known import Known
+from lakehouse.quality.measure import CANDIDATE, COUNTS_ROWS, RuleError, View, measure
+from lakehouse.quality.observed import result_of
 from lakehouse.quality.result import GateResult, RuleResult
-from lakehouse.quality.suite import SCHEMA, build_suite
+from lakehouse.quality.sample import samples
+from lakehouse.quality.suite import NOTHING_KNOWN, SCHEMA, build_suite
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-View = Callable[[str], str]
 
 
 def check(
@@ -30,21 +32,31 @@ def check(
     resolve: Callable[[str], DataFrame],
     batch_id: str,
     run_id: str,
+    known: Known = NOTHING_KNOWN,
 ) -> GateResult:
     """Every rule of `contract` over `candidate`, the table as it would be.
 
-    `resolve` gives another table by layer.table, in the candidate's session. A candidate that lacks a column fails
-    its schema and is not looked at further. Raises RuleError when a rule cannot be evaluated.
+    `resolve` gives another table by layer.table, in the candidate's session; `known` is what rules go by besides. A
+    candidate that lacks a column fails its schema and is not looked at further. Raises RuleError when a rule cannot
+    be evaluated.
     """
     started = time.monotonic()
     missing = [column.name for column in contract.columns if column.name not in candidate.columns]
     judged = replace(contract, rules=()) if missing else contract
     with quiet(), _views(candidate, resolve) as view:
-        found = {e.expectation_config.meta["rule"]: e for e in validate(build_suite(judged, view), candidate)}
-        _refuse_errors(judged, [r for r in judged.rules if _raised(found[r.name])], candidate, view)
+        suite = build_suite(judged, view, known)
+        found = {e.expectation_config.meta["rule"]: e for e in validate(suite, candidate)}
+        _refuse_errors([r for r in judged.rules if _raised(found[r.name])], _Measuring(judged, candidate, view, known))
         failed = [r for r in judged.rules if not found[r.name].success]
-        uncounted = [r for r in failed if r.kind in COUNTS_ROWS and "observed_value" not in found[r.name].result]
-        counts = _counts(judged, uncounted, candidate, view)
+        # Dense keys were found to repeat, but in how many rows only the long way tells.
+        uncounted = [
+            r
+            for r in failed
+            if r.kind in COUNTS_ROWS and (r.name in known.dense or "observed_value" not in found[r.name].result)
+        ]
+        exact = replace(known, dense=frozenset())
+        counts = _Measuring(judged, candidate, view, exact).counts(uncounted)
+        keys = samples(candidate.sparkSession, judged, failed, view)
         schema = RuleResult(
             SCHEMA.name,
             "schema",
@@ -54,7 +66,10 @@ def check(
             f"missing columns: {', '.join(missing)}" if missing else "",
             SCHEMA.description,
         )
-        rules = [_result(rule, found[rule.name], counts) for rule in judged.rules]
+        rules = []
+        for rule in judged.rules:
+            value = counts.get(rule.name, found[rule.name].result.get("observed_value"))
+            rules.append(result_of(rule, bool(found[rule.name].success), value, known, keys.get(rule.name, ())))
     results = (schema, *rules)
     return GateResult(
         table=contract.name,
@@ -85,29 +100,24 @@ def _views(candidate: DataFrame, resolve: Callable[[str], DataFrame]) -> Iterato
             candidate.sparkSession.catalog.dropTempView(name)
 
 
-def _result(rule: Rule, outcome: Any, counts: dict[str, int]) -> RuleResult:
-    value = outcome.result.get("observed_value", counts.get(rule.name))
-    failed_rows, observed = None, ""
-    if rule.kind not in COUNTS_ROWS:
-        observed = (
-            "no number (NULL)" if value is None else f"{value:.15g}" + (" rows" if rule.kind == "row_count" else "")
-        )
-    elif not outcome.success:
-        failed_rows = int(value)
-        observed = f"{failed_rows} failing row{'' if failed_rows == 1 else 's'}"
-    return RuleResult(
-        rule.name, rule.kind, rule.severity, bool(outcome.success), failed_rows, observed, rule.description
-    )
+@dataclass(frozen=True)
+class _Measuring:
+    """Rules measured without Great Expectations, over what it was given."""
 
+    contract: Contract
+    candidate: DataFrame
+    view: View
+    known: Known
 
-def _counts(contract: Contract, rules: list[Rule], candidate: DataFrame, view: View) -> dict[str, int]:
-    """Bad rows of each rule, in one query."""
-    if not rules:
-        return {}
-    from pyspark.sql import functions as F
+    def counts(self, rules: Sequence[Rule]) -> dict[str, int]:
+        """The number of each rule, in one query."""
+        if not rules:
+            return {}
+        from pyspark.sql import functions as F
 
-    row = candidate.agg(*[F.expr(measure(contract, rule, view)) for rule in rules]).collect()[0]
-    return {rule.name: int(number) for rule, number in zip(rules, row, strict=True)}
+        expressions = [F.expr(measure(self.contract, rule, self.view, self.known)) for rule in rules]
+        row = self.candidate.agg(*expressions).collect()[0]
+        return {rule.name: number for rule, number in zip(rules, row, strict=True)}
 
 
 def _raised(outcome: Any) -> bool:
@@ -118,7 +128,7 @@ def _raised(outcome: Any) -> bool:
     )
 
 
-def _refuse_errors(contract: Contract, rules: list[Rule], candidate: DataFrame, view: View) -> None:
+def _refuse_errors(rules: list[Rule], measuring: _Measuring) -> None:
     """Raise RuleError for the first of `rules` that Spark cannot evaluate alone.
 
     One bad rule fails the query it shares, so all of that query's rules come here.
@@ -127,14 +137,15 @@ def _refuse_errors(contract: Contract, rules: list[Rule], candidate: DataFrame, 
 
     for rule in rules:
         try:
-            _counts(contract, [rule], candidate, view)
+            measuring.counts([rule])
         except PySparkException as error:
             # Other than the analyser's, Spark's messages quote values; and so would the chained error.
             told = str(error).splitlines()[0] if isinstance(error, AnalysisException) else _condition(error)
-            raise RuleError(contract, rule, told) from None
+            raise RuleError(measuring.contract, rule, told) from None
     if rules:
         names = ", ".join(rule.name for rule in rules)
-        raise RuleError(contract, rules[0], f"Great Expectations could not, although Spark can (with {names})")
+        told = f"Great Expectations could not, although Spark can (with {names})"
+        raise RuleError(measuring.contract, rules[0], told)
 
 
 def _condition(error: Any) -> str:

@@ -9,15 +9,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lakehouse.contracts.model import Contract, Rule
-from lakehouse.contracts.sql import TABLE_PLACEHOLDER
+from lakehouse.contracts.sql import RUN_END_PLACEHOLDER, filled
+from lakehouse.contracts.tolerance import NONE
 from lakehouse.errors import LakehouseError
-from lakehouse.sqltext import quote
+from lakehouse.quality.known import Known
+from lakehouse.sqltext import quote, timestamp
 from lakehouse.transform.sql import SqlError, parse_query
+
+View = Callable[[str], str]
 
 #: The candidate's name where views are asked for. No layer is called so.
 CANDIDATE = "candidate.candidate"
 
-#: Kinds whose number counts bad rows; none is the only good answer.
+#: Kinds whose number counts bad rows.
 COUNTS_ROWS = frozenset({"not_null", "one_of", "pattern", "range", "length", "row", "unique", "reference"})
 
 #: The operators of the Open Data Contract Standard.
@@ -45,45 +49,88 @@ class RuleError(LakehouseError):
         self.rule = rule
 
 
-def measure(contract: Contract, rule: Rule, view: Callable[[str], str]) -> str:
+def measure(contract: Contract, rule: Rule, view: View, known: Known) -> str:
     """The aggregate expression of `rule`; `view` gives the temporary view of CANDIDATE or of a layer.table.
 
-    It yields one number: bad rows, or for row_count and sql the number that the operators judge. Nulls do not break
-    a unique or a reference rule. A predicate that yields NULL does not hold. Raises RuleError.
+    It yields one number: bad rows, or for row_count and sql the number that the operators judge. Where bad rows are
+    borne by their share it yields an array of two, bad rows and all rows. Nulls do not break a unique or a reference
+    rule. A predicate that yields NULL does not hold. Raises RuleError.
     """
+    if rule.kind == "row_count":
+        return "count(1)"
+    if rule.kind == "sql":
+        return f"CAST(({_over_views(contract, rule, view, known)}) AS DOUBLE)"
+    if rule.kind == "source":
+        landed, source = known.figures.get(rule.name, (None, None))
+        if landed is None or source is None:
+            return "CAST(NULL AS DOUBLE)"
+        return _told(rule, f"CAST({abs(landed - source)!r} AS DOUBLE)", f"{source!r}")
+    if rule.name in known.dense:
+        return surplus(rule, view)
+    return _told(rule, bad_rows(contract, rule, view), "count(1)")
+
+
+def bad_rows(contract: Contract, rule: Rule, view: View) -> str:
+    """The aggregate expression that counts the bad rows of a rule whose kind is in COUNTS_ROWS."""
     if rule.predicate:
         # The line break ends a comment that the predicate may end with.
         return f"count_if(NOT coalesce(({rule.predicate}\n), false))"
-    if rule.kind == "row_count":
-        return "count(1)"
     if rule.kind == "unique":
-        keys = ", ".join(map(quote, rule.columns))
-        known = " AND ".join(f"{quote(column)} IS NOT NULL" for column in rule.columns)
-        return (
-            "(SELECT coalesce(sum(held), 0) FROM "
-            f"(SELECT count(1) AS held FROM {view(CANDIDATE)} WHERE {known} GROUP BY {keys} HAVING count(1) > 1))"
-        )
+        return f"(SELECT coalesce(sum(held), 0) FROM ({repeated_keys(rule, view)}))"
     if rule.kind == "reference":
-        column, key, target = quote(rule.columns[0]), quote(rule.params["column"]), rule.params["table"]
-        # A table that refers to itself is judged as it would be.
-        other = view(CANDIDATE if target == contract.name else target)
-        return (
-            f"(SELECT count(1) FROM {view(CANDIDATE)} AS this LEFT ANTI JOIN {other} AS other "
-            f"ON this.{column} = other.{key} WHERE this.{column} IS NOT NULL)"
-        )
-    if rule.kind == "sql":
-        return f"CAST(({_over_views(contract, rule, view)}) AS DOUBLE)"
+        return f"(SELECT count(1) FROM {unreferenced(contract, rule, view)})"
     raise RuleError(contract, rule, f"kind '{rule.kind}' is not known")
+
+
+def surplus(rule: Rule, view: View) -> str:
+    """The aggregate expression of how many rows there are beyond one a key, where keys are dense whole numbers.
+
+    Keys become bits of 4 KB maps, one for each stretch of 32768 numbers, so that maps are shuffled and not keys. It is
+    0 where no key repeats; how many rows share keys it does not say.
+    """
+    key = quote(rule.columns[0])
+    return (
+        "(SELECT coalesce(sum(held - bitmap_count(bits)), 0) FROM (SELECT count(1) AS held, "
+        f"bitmap_construct_agg(bitmap_bit_position({key})) AS bits FROM {view(CANDIDATE)} WHERE {key} IS NOT NULL "
+        f"GROUP BY bitmap_bucket_number({key})))"
+    )
+
+
+def repeated_keys(rule: Rule, view: View) -> str:
+    """SELECT of the keys that several rows have, and of `held`, how many."""
+    keys = ", ".join(map(quote, rule.columns))
+    known = " AND ".join(f"{quote(column)} IS NOT NULL" for column in rule.columns)
+    return f"SELECT {keys}, count(1) AS held FROM {view(CANDIDATE)} WHERE {known} GROUP BY {keys} HAVING count(1) > 1"
+
+
+def unreferenced(contract: Contract, rule: Rule, view: View) -> str:
+    """FROM clause of the candidate's rows, as `this`, that refer to nothing."""
+    column, key, target = quote(rule.columns[0]), quote(rule.params["column"]), rule.params["table"]
+    # A table that refers to itself is judged as it would be.
+    other = view(CANDIDATE if target == contract.name else target)
+    return (
+        f"{view(CANDIDATE)} AS this LEFT ANTI JOIN {other} AS other "
+        f"ON this.{column} = other.{key} WHERE this.{column} IS NOT NULL"
+    )
 
 
 def operators(contract: Contract, rule: Rule) -> dict[str, Any]:
     """The operators that judge the number of `rule`. Raises RuleError where there is none: it would always pass."""
-    if rule.kind in COUNTS_ROWS:
-        return {"mustBe": 0}
     found = {name: bound for name, bound in rule.params.items() if name.startswith("must")}
+    if not found and (rule.kind in COUNTS_ROWS or rule.kind == "source"):
+        return dict(NONE)
     if not found or found.keys() - _OPERATORS.keys():
         raise RuleError(contract, rule, f"it needs operators out of {', '.join(_OPERATORS)}")
     return found
+
+
+def judged(value: Any, usual: float | None = None) -> Any:
+    """The number that operators judge: of two numbers the share in percent, and a compared one in percent of usual."""
+    if isinstance(value, list | tuple):
+        return 100.0 * value[0] / value[1] if value[1] else 0.0
+    if value is None or usual is None:
+        return value
+    return 100.0 * value / usual
 
 
 def holds(value: Any, bounds: Mapping[str, Any]) -> bool:
@@ -91,10 +138,18 @@ def holds(value: Any, bounds: Mapping[str, Any]) -> bool:
     return value is not None and all(_OPERATORS[name](value, bound) for name, bound in bounds.items())
 
 
-def _over_views(contract: Contract, rule: Rule, view: Callable[[str], str]) -> str:
+def _told(rule: Rule, bad: str, of: str) -> str:
+    return f"array(CAST({bad} AS DOUBLE), CAST({of} AS DOUBLE))" if rule.params.get("unit") == "percent" else bad
+
+
+def _over_views(contract: Contract, rule: Rule, view: View, known: Known) -> str:
     """The rule's query with every table replaced by its view."""
+    text = str(rule.params["query"])
+    if RUN_END_PLACEHOLDER in text and known.run_end is None:
+        raise RuleError(contract, rule, f"there is no run whose end {RUN_END_PLACEHOLDER} could be")
+    run_end = timestamp(known.run_end) if known.run_end else ""
     try:
-        query = parse_query(str(rule.params["query"]).replace(TABLE_PLACEHOLDER, CANDIDATE))
+        query = parse_query(filled(text, CANDIDATE, run_end))
     except SqlError as error:
         raise RuleError(contract, rule, error.what) from error
     return query.over({table: view(table) for table in query.reads})

@@ -1,7 +1,12 @@
-"""Keeps what gates found in the Delta table ops.quality, one row a rule (DQ-3). Append-only."""
+"""Keeps what gates found in the Delta table ops.quality, one row a rule (DQ-3). Append-only.
+
+`sample` is a JSON list of keys (see `quality.sample`), `candidate` the fingerprint of what was audited, `override` the
+id of the override that let it through, or "".
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import datetime
 
@@ -28,6 +33,10 @@ def record(result: GateResult, *, checked_ts: datetime) -> None:
             ("failed_rows", pa.int64()),
             ("observed", pa.string()),
             ("description", pa.string()),
+            ("value", pa.float64()),
+            ("sample", pa.string()),
+            ("candidate", pa.string()),
+            ("override", pa.string()),
         ]
     )
     gate = {
@@ -35,6 +44,8 @@ def record(result: GateResult, *, checked_ts: datetime) -> None:
         "table": result.table,
         "batch_id": result.batch_id,
         "run_id": result.run_id,
+        "candidate": result.candidate,
+        "override": result.override,
     }
-    rows = [gate | asdict(rule) for rule in result.results]
+    rows = [gate | asdict(rule) | {"sample": json.dumps(rule.sample)} for rule in result.results]
     append_rows(paths.ops("quality"), pa.Table.from_pylist(rows, schema=schema))

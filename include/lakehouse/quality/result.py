@@ -1,4 +1,4 @@
-"""What a gate found, as frozen values: numbers and rule names only, never a value of a row (OPS-5)."""
+"""What a gate found, as frozen values: numbers, rule names and keys, never another value of a row (OPS-5)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ class RuleResult:
     success: bool
     #: Rows that break the rule; None where the rule speaks of the table and not of rows.
     failed_rows: int | None
-    #: What was seen, in words for a person: "3 failing rows", "1200 rows", "0.07", "missing columns: a, b".
+    #: What was seen, in words for a person: "3 failing rows", "1200 rows, 40% of the usual 3000", "0.07".
     observed: str
     description: str
+    #: What was measured: bad rows, rows, or what the query gave. None where there is no number.
+    value: float | None = None
+    #: Keys of a few rows that break the rule, as JSON; none where it holds, or speaks of no rows.
+    sample: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,10 @@ class GateResult:
     passed: bool
     results: tuple[RuleResult, ...]
     seconds: float
+    #: Fingerprint of the candidate: what an override names.
+    candidate: str = ""
+    #: Id of the override that lets a failed candidate through; "" where there is none.
+    override: str = ""
 
     @property
     def failures(self) -> tuple[RuleResult, ...]:
@@ -55,7 +63,8 @@ class GateFailed(LakehouseError):
             for r in sorted(result.failures, key=lambda r: r.severity)  # critical before warning
         )
         super().__init__(
-            f"{result.table}: the quality gate failed for batch {result.batch_id}: {told}. {published} is unchanged.",
-            "See `lakehouse status` and the table ops.quality, then follow runbooks/dq_failover.md.",
+            f"{result.table}: the quality gate failed for batch {result.batch_id}: {told}. {published} is unchanged. "
+            f"The candidate is {result.candidate or 'not named'}.",
+            f"See `lakehouse gate show {result.table}` for the rows, then follow runbooks/dq_failover.md.",
         )
         self.result = result

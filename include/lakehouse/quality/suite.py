@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts.model import Contract, Rule
 from lakehouse.quality.engine import measured
+from lakehouse.quality.known import Known
 from lakehouse.quality.measure import measure, operators
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 SCHEMA = Rule("schema", "row", (), description="The table has every column of its contract.")
 
 
-def build_suite(contract: Contract, resolve_view: Callable[[str], str]) -> ExpectationSuite:
+NOTHING_KNOWN = Known()
+
+
+def build_suite(
+    contract: Contract, resolve_view: Callable[[str], str], known: Known = NOTHING_KNOWN
+) -> ExpectationSuite:
     """The suite of `contract`; meta of each expectation says `rule` and `kind`.
 
     `resolve_view` gives the name of a temporary view of `measure.CANDIDATE`, or of another table by layer.table.
@@ -34,7 +40,7 @@ def build_suite(contract: Contract, resolve_view: Callable[[str], str]) -> Expec
         severity="critical",
         meta={"rule": SCHEMA.name, "kind": "schema"},
     )
-    rules = [_expectation(contract, rule, resolve_view) for rule in contract.rules]
+    rules = [_expectation(contract, rule, resolve_view, known) for rule in contract.rules]
     return ExpectationSuite(
         name=contract.name,
         expectations=[columns, *rules],
@@ -42,7 +48,7 @@ def build_suite(contract: Contract, resolve_view: Callable[[str], str]) -> Expec
     )
 
 
-def _expectation(contract: Contract, rule: Rule, resolve_view: Callable[[str], str]) -> Any:
+def _expectation(contract: Contract, rule: Rule, resolve_view: Callable[[str], str], known: Known) -> Any:
     said = {
         "severity": rule.severity,
         "description": rule.description or None,
@@ -54,7 +60,12 @@ def _expectation(contract: Contract, rule: Rule, resolve_view: Callable[[str], s
         return make(column=rule.columns[0], **arguments, **said)
     # Great Expectations' own uniqueness sorts the whole table by a window, its SQL expectation runs every query twice,
     # once to collect rows, and its lengths need a query after all others. As measures they share the natives' query.
-    return measured()(expression=measure(contract, rule, resolve_view), operators=operators(contract, rule), **said)
+    return measured()(
+        expression=measure(contract, rule, resolve_view, known),
+        operators={} if rule.name in known.unjudged else operators(contract, rule),
+        usual=known.usual.get(rule.name),
+        **said,
+    )
 
 
 def _native(contract: Contract, rule: Rule) -> tuple[Any, dict[str, Any]] | None:
@@ -62,6 +73,8 @@ def _native(contract: Contract, rule: Rule) -> tuple[Any, dict[str, Any]] | None
     from great_expectations import expectations as gxe
 
     params = rule.params
+    if "unit" in params:  # `mostly` is a share of the values that are there, a tolerance one of all rows
+        return None
     if rule.kind == "not_null":
         return gxe.ExpectColumnValuesToNotBeNull, {}
     if rule.kind == "one_of":

@@ -6,6 +6,7 @@ They pass a batch, a small dictionary, from one to the next: `batch=extract.outp
 from lakehouse_airflow.operators.extract import ExtractOperator
 from lakehouse_airflow.operators.gate import DataQualityGateOperator
 from lakehouse_airflow.operators.optimize import OptimizeOperator
+from lakehouse_airflow.operators.override import OverrideOperator
 from lakehouse_airflow.operators.publish import PublishOperator
 from lakehouse_airflow.operators.transform import SparkTransformOperator
 from lakehouse_airflow.operators.watermark import WatermarkUpdateOperator
@@ -14,6 +15,7 @@ __all__ = [
     "DataQualityGateOperator",
     "ExtractOperator",
     "OptimizeOperator",
+    "OverrideOperator",
     "PublishOperator",
     "SparkTransformOperator",
     "WatermarkUpdateOperator",

@@ -1,0 +1,23 @@
+"""What a gate knows besides the tables: the run's end, what is usual, what the source said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Known:
+    """Facts from outside the candidate, by rule name."""
+
+    #: End of the run's interval: `${run_end}`.
+    run_end: datetime | None = None
+    #: The number of a compared rule that would be 100 %.
+    usual: Mapping[str, float] = field(default_factory=dict)
+    #: Of a source rule: (as landed, as the source says).
+    figures: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    #: Rules whose number is taken but not judged this time, and why.
+    unjudged: Mapping[str, str] = field(default_factory=dict)
+    #: Single-column unique rules whose values lie close together: whole numbers, few of them missing.
+    dense: frozenset[str] = frozenset()
