@@ -67,6 +67,27 @@ def test_what_was_written_is_read(tmp_path: Path, records: list[Any], delimiter:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
+    pieces=st.lists(st.sampled_from(['"', ",", "\n", "\r", "a", "é", " ", "\0", "1,2\n", '""', '"\n']), max_size=40),
+    block=st.integers(1, 9),
+)
+def test_no_character_is_lost_whatever_the_quotes(tmp_path: Path, pieces: list[str], block: int) -> None:
+    """Rows and malformed lines together have every character but quotes, delimiters and ends of lines."""
+    put(tmp_path, NAME, ("SKU,note\n" + "".join(pieces)).encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "BLOCK", block)
+        found = rows(feed(tmp_path))
+        patch.setattr(delimited, "BLOCK", 2**20)
+        at_once = rows(feed(tmp_path))
+    assert sorted(map(str, found)) == sorted(map(str, at_once))
+    if [row["_fault"] for row in found if row.get("_fault", "line_malformed") != "line_malformed"]:
+        assert [row["_fault"] for row in found] == ["file_truncated"]
+        return
+    kept = "".join(row.get(name, "") for row in found for name in ("SKU", "note", "_raw"))
+    assert sorted(c for c in kept if c not in '",\n\r') == sorted(c for c in "".join(pieces) if c not in '",\n\r')
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
     objects=st.lists(st.dictionaries(st.sampled_from(["SKU", "price", "b", "c"]), st.text() | st.none()), min_size=1),
     block=st.sampled_from([1, 50, 2**20]),
     keep=st.sampled_from([0, 2**20]),

@@ -1,7 +1,7 @@
 """JSON lines: an object a line, as Arrow batches of text.
 
 Numbers stay as they are written (a price of 1.10 is "1.10", whatever its length), nested values are JSON. A missing
-name and null are both null; of a name given twice in one object the last value counts. Empty lines are none.
+name and null are both null; an object that gives a name twice is malformed. Empty lines are none.
 Arrow's own reader of JSON is not used: it turns numbers into doubles and texts that look like dates into dates.
 """
 
@@ -28,7 +28,14 @@ class _Number(str):
     __slots__ = ()
 
 
-_DECODER = json.JSONDecoder(parse_float=_Number, parse_int=_Number, parse_constant=_Number)
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a name twice in one object")
+    return members
+
+
+_DECODER = json.JSONDecoder(parse_float=_Number, parse_int=_Number, parse_constant=_Number, object_pairs_hook=_members)
 
 
 class JsonLines:

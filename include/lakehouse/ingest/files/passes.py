@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 KEEP = 32 * 2**20
 
 
-class ReadAgain(Exception):
-    """The reader has learnt something and must start anew."""
-
-
 class Reader(Protocol):
     """Reads one object of one format."""
 
@@ -30,7 +26,7 @@ class Reader(Protocol):
         """Columns of the object, known after it was read once."""
 
     def batches(self, content: BinaryIO) -> Iterator[pa.RecordBatch]:
-        """Rows of `content`, UTF-8, FAULT and RAW behind the columns. Raises ObjectFault, or ReadAgain."""
+        """Rows of `content`, UTF-8, FAULT and RAW behind the columns. Raises ObjectFault."""
 
 
 def whole(reader: Reader, opened: Callable[[], BinaryIO]) -> Callable[[], Iterator[pa.RecordBatch]]:
@@ -38,13 +34,7 @@ def whole(reader: Reader, opened: Callable[[], BinaryIO]) -> Callable[[], Iterat
 
     `opened` opens its text. Raises ObjectFault.
     """
-    kept: list[pa.RecordBatch] | None = None
-    while True:
-        try:
-            kept = _read_through(reader, opened)
-            break
-        except ReadAgain:
-            continue
+    kept = _read_through(reader, opened)
 
     def again() -> Iterator[pa.RecordBatch]:
         if kept is not None:
