@@ -199,11 +199,11 @@ def test_what_is_landed_is_held_against_what_the_source_says(
     assert (seen["all_rows"], seen["all_money"]) == ("2 landed, 2 at the source", "3.75 landed, 3.75 at the source")
 
     # The client loses what the source has: the second day arrives without a row, and so nothing would change.
-    from lakehouse.ingest import sql
+    from lakehouse.ingest.sql.snowflake import Snowflake
 
     put(things, (3, "2025-10-02 10:00:00", 4, "c"))
     with monkeypatch.context() as patch:
-        patch.setitem(sql.READERS, "snowflake", lambda *arguments: iter(()))
+        patch.setattr(Snowflake, "batches", lambda *arguments: iter(()))
         # Rows of the lookback would come, too.
         with pytest.raises(GateFailed, match=r"all_rows .*0 landed, 1 at the source.*all_money .*0 landed, 4 at"):
             things.run("*", "2025-10-02T06:00:00", "2025-10-03")
