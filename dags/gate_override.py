@@ -7,6 +7,8 @@ published all the same. Everything else is mended, not overridden: see runbooks/
 Afterwards clear the table's `dq_gate` task, with what is downstream and without `transform`: the gate audits the same
 candidate again, and goes on. Worked out anew, it would be another candidate, which the override does not let through.
 
+**Left as the form opens,** without a candidate, it only shows what the table's gate found last.
+
 **Why it is safe to run again.** A candidate is overridden once; a second time is refused.
 """
 
@@ -14,10 +16,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 
 from lakehouse.manifest import load
+from lakehouse_airflow import failure, forms, sla
 from lakehouse_airflow.operators import OverrideOperator
+from lakehouse_airflow.owners import owner_links, owners
+
+tables = load()
 
 with DAG(
     dag_id="lakehouse_gate_override",
@@ -33,16 +39,10 @@ with DAG(
     },
     dagrun_timeout=timedelta(minutes=15),
     tags=["lakehouse", "quality"],
-    params={
-        "table": Param(type="string", enum=[entry.name for entry in load().entries], title="Table"),
-        "candidate": Param(
-            type="string",
-            pattern="^[0-9a-f]{8,64}$",
-            title="Candidate",
-            description="Its fingerprint, or the beginning of it: the failed gate and its mail name it.",
-        ),
-        "reason": Param(type="string", minLength=10, title="Reason", description="Why readers may see it. Kept."),
-    },
+    deadline=[sla.run_deadline(timedelta(minutes=10), owners(tables), runbook="runbooks/dq_failover.md")],
+    on_failure_callback=failure.mail_failure(owners(tables)),
+    params=forms.override([entry.name for entry in tables.entries]),
+    owner_links=owner_links(tables),
     render_template_as_native_obj=False,
     doc_md=__doc__,
 ) as dag:

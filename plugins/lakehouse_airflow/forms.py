@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from airflow.sdk import Param
 
 
@@ -48,4 +50,26 @@ def optimize() -> dict[str, Param]:
             description="How long removed files are kept for time travel and long readers.",
         ),
         "dry_run": Param(False, type="boolean", title="Rehearse", description="Only tell what would be done."),
+    }
+
+
+def override(tables: Sequence[str]) -> dict[str, Param]:
+    """Of a gate's override. As it opens it lets nothing through: its run shows what the table's gate found last."""
+    return {
+        "table": Param(tables[0], type="string", enum=list(tables), title="Table"),
+        "candidate": Param(
+            "",
+            type="string",
+            pattern="^([0-9a-f]{8,64})?$",
+            title="Candidate",
+            description="Its fingerprint, or the beginning of it: the failed gate and its mail name it. "
+            "Left empty, the run only shows what the gate found last.",
+        ),
+        "reason": Param(
+            "",
+            type="string",
+            pattern="^(.{10,500})?$",
+            title="Reason",
+            description="Why readers may see it. Kept. No names of customers.",
+        ),
     }

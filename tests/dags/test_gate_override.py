@@ -69,6 +69,12 @@ def test_it_is_on_record_in_the_name_of_who_triggered_it(dags, held, user, by):
     assert use("gold.fact_sales", HELD, ["has_rows"], "b-1", "r-1").override_id == told["override_id"]
 
 
+def test_without_a_candidate_it_only_shows_what_the_gate_found(dags, held):
+    told = override(candidate="", reason="").execute(run("ann"))
+    assert [(row["candidate"], row["rule"]) for row in told["failed"]] == [(HELD, "has_rows")]
+    assert use("gold.fact_sales", HELD, ["has_rows"], "b-1", "r-1") is None
+
+
 def test_what_cannot_be_overridden_fails_at_once(dags, held):
     from airflow.sdk.exceptions import AirflowFailException
 

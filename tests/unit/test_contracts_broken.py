@@ -304,7 +304,13 @@ BROKEN_BRONZE = {
         "'carrier pigeon' is unknown",
         "http",
     ),
-    "option of nobody": ("lookback: PT6H", "options: {path: x}", "options:", "options.path is unknown", "none"),
+    "option of nobody": (
+        "lookback: PT6H",
+        "options: {path: x}",
+        "options:",
+        "options.path is unknown",
+        "Known: sliceRows",
+    ),
     "options that are a list": ("lookback: PT6H", "options: [x]", "options:", "is no mapping", "names and values"),
     "option missing": (
         "type: snowflake",

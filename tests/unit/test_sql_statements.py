@@ -249,7 +249,7 @@ def test_an_unload_is_one_statement_a_window_and_its_objects_are_the_rows(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ("{sliceRows: 0}", "no number of rows above 0"),
+        ("{sliceRows: 0}", "sliceRows is 0"),
         ("{sliceRows: many}", "is no int"),
         ("{unload: {to: 's3://b/p'}}", "needs exactly to and stage"),
         ("{unload: {to: 'b/p', stage: S}}", "to 'b/p' does not look right"),

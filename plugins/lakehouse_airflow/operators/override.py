@@ -12,7 +12,7 @@ class OverrideOperator(TableOperator):
     """Override the gate of `table` for one candidate, once. Clear the table's `dq_gate` afterwards.
 
     :param table: `layer.table`.
-    :param candidate: the fingerprint that the failed gate names, or its beginning.
+    :param candidate: the fingerprint that the failed gate names, or its beginning; "" only shows what it found last.
     :param reason: why; kept in ops.overrides.
     """
 
@@ -28,8 +28,13 @@ class OverrideOperator(TableOperator):
         """Put it on record, in the name of whoever triggered the run; returns it."""
         from dataclasses import asdict
 
+        from lakehouse.quality.found import found
         from lakehouse.quality.override import OverrideRefused, grant
 
+        if not self.candidate:
+            failed = [row for row in found(self.contract.name) if not row["success"]]
+            names = ("candidate", "rule", "severity", "observed")
+            return {"failed": [{name: row[name] for name in names} for row in failed], "next": "Name a candidate."}
         run = context["dag_run"]
         by = getattr(run, "triggering_user_name", None) or f"{run.dag_id}/{run.run_id}"
         name = self.contract.name
