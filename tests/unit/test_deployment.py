@@ -298,12 +298,6 @@ def test_packages_are_names_alone():
 # No registry host in any file
 
 
-def committed() -> list[Path]:
-    argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(argv, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
-    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
-
-
 @pytest.mark.parametrize(
     "image", [*(s["image"] for s in SERVICES.values()), *re.findall(r"(?m)^FROM (\S+)", DOCKERFILE)]
 )
@@ -312,29 +306,6 @@ def test_an_image_names_no_host_and_a_version(image: str):
     assert tag
     assert tag != "latest"
     assert "." not in name.split("/")[0]
-
-
-def test_no_file_names_a_package_registry():
-    hosts = [
-        "pypi" + ".org",
-        "pythonhosted" + ".org",
-        "repo1.maven" + ".org",
-        "maven" + ".org/maven2",
-        "docker" + ".io",
-    ]
-    hosts += ["ghcr" + ".io", "quay" + ".io", "registry.npmjs" + ".org", "conda.anaconda" + ".org"]
-    option = re.compile(r"(?:index-url|find-links|trusted-host|spark\.jars\.repositories)[ =]+\S*://")
-    for path in committed():
-        text = path.read_text(errors="ignore")
-        named = [host for host in hosts if host in text] + option.findall(text)
-        assert not named, f"{path.relative_to(ROOT)} names {named}"
-
-
-@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt", "requirements-jdk.txt"])
-def test_a_lock_is_names_and_exact_versions(lock: str):
-    lines = [line for line in (ROOT / lock).read_text().splitlines() if line.strip() and not line.startswith("#")]
-    assert lines
-    assert [line for line in lines if not re.fullmatch(r"[\w.-]+(?:\[[\w,-]+\])?==[\w.!+]+(?: ; .+)?", line)] == []
 
 
 # airflow_settings.yaml: the Astro CLI skips in silence what it does not know
