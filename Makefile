@@ -10,7 +10,7 @@ STAMP := $(VENV)/.complete
 DEV_STAMP := $(VENV)/.complete-dev
 LOCKS := requirements.txt requirements-dev.txt overrides.txt
 
-.PHONY: help setup setup-dev run down status test test-unit test-engine test-spark test-dags test-integration test-e2e lint format lock bench kill-matrix clean
+.PHONY: help setup setup-dev run down status test test-unit test-engine test-spark test-dags test-integration test-e2e lint format lock bench kill-matrix thorough clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -51,7 +51,7 @@ test: test-unit test-engine test-dags test-spark test-integration test-e2e  ## a
 test-unit: $(DEV_STAMP)  ## no JVM, no server; seconds
 	@$(BIN)/python -m pytest tests/unit
 
-test-engine: $(DEV_STAMP)  ## branches and commits on disk and S3, among racing and killed processes; no JVM
+test-engine: $(DEV_STAMP)  ## the engine on disk and S3, racing and killed processes, longer properties; no JVM
 	@$(BIN)/python -m pytest tests/engine
 
 test-spark: $(DEV_STAMP)  ## against one real Spark Connect server
@@ -80,6 +80,9 @@ format: $(DEV_STAMP)  ## ruff and sqlfluff, in place
 
 kill-matrix: $(DEV_STAMP)  ## death at every step of the pipeline, not the sample that `make test` takes
 	@LAKEHOUSE_KILL_MATRIX=all $(BIN)/python -m pytest tests/integration/test_kill_points.py
+
+thorough: $(DEV_STAMP)  ## properties with very many examples, longer races, months of random operations
+	@LAKEHOUSE_RACE=50 LAKEHOUSE_MONTHS=20 $(BIN)/python -m pytest --hypothesis-profile=thorough tests/unit tests/engine tests/spark/test_delta_month.py
 
 bench: $(DEV_STAMP)  ## what the promises about speed cost, measured; minutes, on a quiet machine
 	@$(BIN)/python -m bench.publish --output docs/benchmarks/publish.json

@@ -15,7 +15,7 @@ import pytest
 from lakehouse import aws, watermarks
 from lakehouse.pipeline import watermark as pipeline
 from lakehouse.watermarks import SqliteStore, SsmStore, WatermarkStoreUnavailable
-from tests.unit.test_watermarks import KEY, day, load, orders
+from tests.engine.test_watermarks import KEY, day, load, orders
 
 __all__ = ["orders"]
 

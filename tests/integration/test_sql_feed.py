@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse import connections
@@ -131,7 +131,6 @@ def test_slices_are_the_windows_rows_each_once(clients: dict[str, Any], reader: 
     ask(client, f'CREATE TABLE {quoted} ("n" INT, "a" BIGINT, "b" VARCHAR(10), "at" {moment})')
     made = {size: contract(tmp_path / str(size), kind, table.rpartition(".")[2], sliceRows=size) for size in (1, 3, 7)}
 
-    @settings(max_examples=25, deadline=None)
     @given(rows=ROWS, size=st.sampled_from(sorted(made)))
     def check(rows: list[tuple[Any, ...]], size: int) -> None:
         with client.cursor() as cursor:

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.clock import now
@@ -72,7 +72,6 @@ def hushed(error: BaseException) -> str:
 
 
 @given(hours=st.sets(st.integers(-2, 8)), size=st.integers(1, 5), cut=st.integers(0, 6))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_rate_comes_once_whatever_the_pages(server: Web, hours: set[int], size: int, cut: int) -> None:
     server.faults.wish({"page_size": size})
     server.fill(RATES, [rate(h, c) for h in hours for c in ("USD", "GBP")])
@@ -242,7 +241,6 @@ JSON = st.recursive(
 
 
 @given(records=st.lists(JSON, max_size=8))
-@settings(max_examples=200, deadline=None)
 def test_no_record_breaks_a_batch_or_is_lost(records: list[Any]) -> None:
     parsed = json.loads(json.dumps(records), **EXACT)
     names = {name for record in parsed if isinstance(record, dict) for name in record} or {"n"}

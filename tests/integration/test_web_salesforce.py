@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.connections import ConnectionMalformed, ConnectionRefused, open_client
@@ -74,7 +74,6 @@ def hushed(error: BaseException) -> str:
 
 
 @given(hours=st.lists(st.integers(-1, 4), max_size=25), size=st.integers(1, 6), cut=st.integers(0, 4))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_record_comes_once_whatever_the_pages_and_the_ties(
     server: Web, hours: list[int], size: int, cut: int
 ) -> None:

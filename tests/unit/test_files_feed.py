@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.contracts import ContractError
@@ -39,7 +39,6 @@ def written(record: tuple[str | None, ...], delimiter: str, end: str) -> str:
     return delimiter.join("" if v is None else '"' + v.replace('"', '""') + '"' for v in record) + end
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     records=table,
     delimiter=st.sampled_from(",;\t|"),
@@ -65,7 +64,6 @@ def test_what_was_written_is_read(tmp_path: Path, records: list[Any], delimiter:
     ]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pieces=st.lists(st.sampled_from(['"', ",", "\n", "\r", "a", "é", " ", "\0", "1,2\n", '""', '"\n']), max_size=40),
     block=st.integers(1, 9),
@@ -86,7 +84,6 @@ def test_no_character_is_lost_whatever_the_quotes(tmp_path: Path, pieces: list[s
     assert sorted(c for c in kept if c not in '",\n\r') == sorted(c for c in "".join(pieces) if c not in '",\n\r')
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     objects=st.lists(st.dictionaries(st.sampled_from(["SKU", "price", "b", "c"]), st.text() | st.none()), min_size=1),
     block=st.sampled_from([1, 50, 2**20]),

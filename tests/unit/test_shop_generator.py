@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.sandbox.shop import DayChanges, Planted, Shop, ShopConfig, ShopError
@@ -139,7 +139,6 @@ def check_money(day: DayChanges) -> None:
 
 
 @given(seed=st.integers(0, 2**31), days=st.integers(0, 4))
-@settings(max_examples=20, deadline=None)
 def test_any_seed_keeps_its_promises(seed: int, days: int) -> None:
     shop = Shop(ShopConfig(seed=seed, scale=0.05))
     newest: dict[tuple[str, str], datetime] = {}

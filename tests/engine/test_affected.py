@@ -12,7 +12,7 @@ import duckdb
 import hypothesis.strategies as st
 import pytest
 import sqlglot
-from hypothesis import given, settings
+from hypothesis import given
 
 from lakehouse.config import PROJECT
 from lakehouse.contracts import load_contract
@@ -143,14 +143,12 @@ def check(sql: str, made: bool, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(TRANSFORMS))
-@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_every_difference_of_the_shops_tables_is_foretold(name: str, data: st.DataObject) -> None:
     check(TRANSFORMS[name], False, data)
 
 
 @pytest.mark.parametrize("sql", sorted(MAPPED))
-@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_every_difference_of_made_up_queries_is_foretold(sql: str, data: st.DataObject) -> None:
     check(sql, True, data)
