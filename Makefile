@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 STAMP := $(VENV)/.complete
 DEV_STAMP := $(VENV)/.complete-dev
+# Two workers a tier, each with servers of its own: a Spark driver plans on one core.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 LOCKS := requirements.txt requirements-dev.txt overrides.txt
 
 .PHONY: help setup setup-dev run down status test test-unit test-engine test-spark test-dags test-integration test-e2e lint format lock bench kill-matrix thorough clean
@@ -49,19 +51,19 @@ status: $(STAMP)  ## every table at a glance
 test: test-unit test-engine test-dags test-spark test-integration test-e2e  ## all tests, tier by tier
 
 test-unit: $(DEV_STAMP)  ## no JVM, no server; seconds
-	@$(BIN)/python -m pytest tests/unit
+	@$(PYTEST) tests/unit
 
 test-engine: $(DEV_STAMP)  ## the engine on disk and S3, racing and killed processes, longer properties; no JVM
-	@$(BIN)/python -m pytest tests/engine
+	@$(PYTEST) tests/engine
 
 test-spark: $(DEV_STAMP)  ## against one real Spark Connect server
-	@$(BIN)/python -m pytest tests/spark
+	@$(PYTEST) tests/spark
 
 test-dags: $(DEV_STAMP)  ## DAG policy
 	@$(BIN)/python -m pytest tests/dags
 
 test-integration: $(DEV_STAMP)  ## real clients against the stand-ins
-	@$(BIN)/python -m pytest tests/integration
+	@$(PYTEST) tests/integration
 
 test-e2e: $(DEV_STAMP)  ## a real Airflow scheduler
 	@$(BIN)/python -m pytest tests/e2e
