@@ -65,24 +65,20 @@ def test_snowflake_fetches_arrow(home: Path):
 def test_snowflake_wants_its_password(home: Path):
     from dataclasses import replace
 
-    import snowflake.connector.errors
-
     stranger = replace(connections.get("snowflake_default"), password="guess")
-    with pytest.raises(snowflake.connector.errors.DatabaseError, match="Incorrect username or password"):
+    with pytest.raises(connections.ConnectionRefused, match="refused the login"):
         connections.open_snowflake(stranger)
 
 
 def test_redshift_and_its_password(home: Path):
     from dataclasses import replace
 
-    import psycopg2
-
     known = connections.get("redshift_default")
     with connections.open_postgres(known) as opened, opened.cursor() as cursor:
         cursor.execute("select current_database(), %s::text", ("bound",))
         assert cursor.fetchone() == ("shop", "bound")
     opened.close()
-    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+    with pytest.raises(connections.ConnectionRefused, match="refused the login"):
         connections.open_postgres(replace(known, password="guess"))
 
 
