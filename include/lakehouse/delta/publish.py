@@ -74,12 +74,10 @@ def fast_forward(
     `app_id` and `transaction` (a number that grows with each load of the same batch, from 1) go into the commit: what
     the table holds already, in this number or a higher one, is not committed again. `metadata` becomes the commit's
     user metadata (JSON). `expected` is the fingerprint of the audited Diff.
-    Where other commits came between, it goes on top of them if they changed no rows and touched none of the files that
     Where other commits came between, it goes on top of them if they touched none of the files that it removes, and
     changed no rows. A branch that changes no row itself (OPTIMIZE) also goes on top of those that did, and with
-    `rebase_appends` an append on top of other appends (only for tables in which no row depends on
-    another). Raises PublishConflict otherwise, CandidateChanged, BranchRefused for a branch that was
-    dropped, and what `diff` raises.
+    `rebase_appends` an append on top of other appends (only for tables in which no row depends on another). Raises
+    PublishConflict otherwise, CandidateChanged, BranchRefused for a branch that was dropped, and what `diff` raises.
     """
     known = transaction_version(branch.table_path, app_id)
     if known is not None and known >= transaction:
