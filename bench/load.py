@@ -72,7 +72,7 @@ def loaded(spark: Any, folder: Path, lake: Path, number: int, rows: int) -> dict
     branch = open_branch(path, f"{path}/_branch/{batch}/1", table_spec(contract), "append")
     marks.append(time.perf_counter())
     stamp = LoadStamp(batch, 1, "1", "bench", datetime.now(UTC), "2025-01-01", "0" * 32)
-    counts = load(contract, source, branch, frames, {}, (WINDOW,), stamp)
+    counts = load(contract, source, branch, frames, {}, (WINDOW,), stamp, rows_landed=rows)
     marks.append(time.perf_counter())
     audit = check(contract, spark.read.format("delta").load(branch.path), spark.table, batch_id=batch, run_id="bench")
     marks.append(time.perf_counter())

@@ -17,18 +17,35 @@ from airflow.listeners import hookimpl
 
 #: Modules that tasks import first thing.
 MODULES = (
-    "deltalake",
-    "jsonschema",
-    "open_data_contract_standard.model",
-    "sqlglot.dialects.spark",
-    "pyarrow.parquet",
-    "pyspark.sql.connect.session",
-    "snowflake.connector",
-    "psycopg2",
-    "simple_salesforce",
-    "lakehouse.pipeline.run",
-    "lakehouse_airflow.table_group",
     "airflow.providers.openlineage.extractors",
+    "deltalake",
+    "duckdb",
+    "jinja2.ext",
+    "jsonschema",
+    "lakehouse.delta",
+    "lakehouse.ingest.files",
+    "lakehouse.ingest.http",
+    "lakehouse.ingest.salesforce",
+    "lakehouse.ingest.sql.feed",
+    "lakehouse.pipeline.run",
+    "lakehouse.quality",
+    "lakehouse.quality.history",
+    "lakehouse.spark",
+    "lakehouse_airflow.alerts",
+    "lakehouse_airflow.hooks",
+    "lakehouse_airflow.operators",
+    "lakehouse_airflow.table_group",
+    "open_data_contract_standard.model",
+    "psycopg2",
+    "pyarrow.dataset",
+    "pyarrow.parquet",
+    "pyspark.sql.connect.catalog",
+    "pyspark.sql.connect.session",
+    "simple_salesforce",
+    "snowflake.connector",
+    "sqlglot.dialects.redshift",
+    "sqlglot.dialects.snowflake",
+    "sqlglot.dialects.spark",
 )
 
 #: Modules that the mail of a missed deadline needs. Imported in the triggerer's event loop they would stop it.
@@ -42,7 +59,10 @@ DEADLINE_MODULES = (
 
 @hookimpl
 def on_starting(component: Any) -> None:
-    """Import MODULES and Great Expectations in a scheduler, DEADLINE_MODULES in a triggerer, before they fork."""
+    """Import MODULES and Great Expectations in a scheduler, DEADLINE_MODULES in a triggerer, before they fork.
+
+    A scheduler reads the contracts, too.
+    """
     if "triggerer" in sys.argv:
         for module in DEADLINE_MODULES:
             importlib.import_module(module)
@@ -53,3 +73,20 @@ def on_starting(component: Any) -> None:
 
         with quiet():
             pass
+        _read_contracts()
+
+
+def _read_contracts() -> None:
+    """Every contract is read and checked here; a task reads its own again only if it changed since."""
+    from pathlib import Path
+
+    from lakehouse.contracts import load_contract
+    from lakehouse.errors import LakehouseError
+    from lakehouse.manifest import load
+
+    try:
+        for entry in load().entries:
+            load_contract(Path(entry.folder))
+    except LakehouseError:
+        # The DAG file and the tasks tell what is broken; it is no reason to stop a scheduler.
+        return

@@ -33,6 +33,10 @@ BAD = "_faulty AND NOT _discarded"
 COUNTS = {"total": "count(*)", "bad": f"count_if({BAD})", "discarded": "count_if(_discarded)"}
 
 
+#: Landed rows from which it is cheaper to ask whether any is repeated than to look for repeated ones in any case.
+ASK_FIRST = 200_000
+
+
 class LoadFailed(LakehouseError):
     """A load that must not be published. `counts` tells what became of its rows: see `load`."""
 
@@ -64,15 +68,16 @@ def load(
     windows: tuple[Window, ...],
     stamp: LoadStamp,
     *,
+    rows_landed: int = 0,
     replay: bool = False,
 ) -> dict[str, int]:
     """Append the new good rows of the landed `frames` to `branch`; counts: judged, quarantined, set_aside, discarded,
     superseded.
 
-    `grown` are the table's columns beyond the contract. Quarantined are those new in this load, or, where the rows
-    come from quarantine, those that stay there; set_aside are those, and what earlier attempts at the load had
-    quarantined. Of a replay, superseded are rows appended though their key has a
-    newer state. Raises LoadFailed above the contract's quarantine threshold (CON-2).
+    `grown` are the table's columns beyond the contract; `rows_landed`, as far as known, decides how repeated rows are
+    looked for. Quarantined are those new in this load, or, where the rows come from quarantine, those that stay there;
+    set_aside are those, and what earlier attempts at the load had quarantined. Of a replay, superseded are rows
+    appended though their key has a newer state. Raises LoadFailed above the contract's quarantine threshold (CON-2).
     """
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
@@ -85,7 +90,7 @@ def load(
     # A series has its cursor in its key.
     identity = list(dict.fromkeys([*contract.primary_key, source.cursor, "_row_hash"]))
     good = counted.where("NOT _faulty AND NOT _discarded")
-    if _may_repeat(contract, source, frames):
+    if rows_landed < ASK_FIRST or _may_repeat(contract, source, frames):
         good = good.dropDuplicates(identity)
     known = _known(spark, branch, source, () if replay else windows, rows)
     if known is not None:

@@ -85,7 +85,7 @@ def rows_of_load(contract: Contract, stamp: LoadStamp) -> int:
 
     from lakehouse.delta import dataset
 
-    held = dataset(paths.ops("quarantine"))
+    held = dataset(paths.ops("quarantine"), {"table": contract.name})
     mine = (pc.field("table") == contract.name) & (pc.field("batch_id") == stamp.batch_id)
     return 0 if held is None else int(held.count_rows(filter=mine & (pc.field("load") == stamp.load)))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,17 +29,26 @@ FILE = "contract.odcs.yaml"
 
 
 def load_contract(folder: Path) -> Contract:
-    """The contract in table folder `folder`. Raises ContractError listing every problem with its line."""
+    """The contract in table folder `folder`. Raises ContractError listing every problem with its line.
+
+    Read and checked once a process, and again when the file changed.
+    """
     path = folder / FILE
     if not path.is_file():
         raise ContractError(path, [(1, "the table folder has no contract", f"Add {FILE}.")])
-    document = Document(path)
+    found = path.stat()
+    return _load(folder, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@lru_cache(maxsize=1024)
+def _load(folder: Path, *version: int) -> Contract:
+    document = Document(folder / FILE)
     problems = violations(document)
     if problems:
-        raise ContractError(path, problems)
+        raise ContractError(document.path, problems)
     contract = _Reader(document, folder, problems).contract()
     if problems:
-        raise ContractError(path, sorted(problems))
+        raise ContractError(document.path, sorted(problems))
     return contract
 
 

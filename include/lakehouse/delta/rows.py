@@ -54,8 +54,8 @@ def read_rows(path: str, equals: Mapping[str, str] | None = None) -> list[dict[s
     """The rows whose columns have these values, as dicts, in no order; none where there is no table."""
     if latest_version(path) < 0:
         return []
-    filters = [(name, "=", value) for name, value in (equals or {}).items()]
-    found: list[dict[str, Any]] = store.delta_table(path).to_pyarrow_table(filters=filters or None).to_pylist()
+    with scan(path, equals or {}) as reader:
+        found: list[dict[str, Any]] = reader.read_all().to_pylist()
     return found
 
 
@@ -70,13 +70,22 @@ def scan(path: str, equals: Mapping[str, str | int], columns: Sequence[str] | No
     for name, value in equals.items():
         test = pc.field(name) == value
         condition = test if condition is None else condition & test
-    dataset = store.delta_table(path).to_pyarrow_dataset()
-    return dataset.scanner(filter=condition, columns=list(columns) if columns else None).to_reader()
+    source = _files(path, equals)
+    return source.scanner(filter=condition, columns=list(columns) if columns else None).to_reader()
 
 
-def dataset(path: str) -> ds.Dataset | None:
-    """The latest version as an Arrow dataset, for those who read some columns of some rows; None without a table."""
-    return None if latest_version(path) < 0 else store.delta_table(path).to_pyarrow_dataset()
+def dataset(path: str, partition: Mapping[str, str] | None = None) -> ds.Dataset | None:
+    """The latest version as an Arrow dataset, for those who read some columns of some rows; None without a table.
+
+    `partition` names values of partition columns: files of others are not even looked at.
+    """
+    return None if latest_version(path) < 0 else _files(path, partition or {})
+
+
+def _files(path: str, equals: Mapping[str, str | int]) -> ds.Dataset:
+    table = store.delta_table(path)
+    known = [(name, "=", str(equals[name])) for name in table.metadata().partition_columns if name in equals]
+    return table.to_pyarrow_dataset(partitions=known or None)
 
 
 def _create(path: str, columns: pa.Schema, partition_by: Sequence[str], properties: Mapping[str, str]) -> None:

@@ -72,7 +72,18 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
             reach("load.branched")
             again = batch.run.kind == "replay"
             try:
-                counts = load(contract, source, branch, frames, grown, batch.windows, _stamp(batch), replay=again)
+                rows = batch.counts["extracted"]
+                counts = load(
+                    contract,
+                    source,
+                    branch,
+                    frames,
+                    grown,
+                    batch.windows,
+                    _stamp(batch),
+                    rows_landed=rows,
+                    replay=again,
+                )
             except LoadFailed as error:
                 # For the books: nothing else of the load is on record.
                 failed = batch.with_counts(**error.counts)

@@ -48,4 +48,4 @@ def record(result: GateResult, *, checked_ts: datetime) -> None:
         "override": result.override,
     }
     rows = [gate | asdict(rule) | {"sample": json.dumps(rule.sample)} for rule in result.results]
-    append_rows(paths.ops("quality"), pa.Table.from_pylist(rows, schema=schema))
+    append_rows(paths.ops("quality"), pa.Table.from_pylist(rows, schema=schema), partition_by=("table",))

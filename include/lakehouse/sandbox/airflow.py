@@ -69,6 +69,8 @@ def environment(site: Site) -> dict[str, str]:
         "DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "OPENLINEAGE__TRANSPORT": json.dumps(lineage),
         "OPENLINEAGE__NAMESPACE": "lakehouse",
+        # By default every event forks the task's process.
+        "OPENLINEAGE__EXECUTE_IN_THREAD": "True",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
     env = {f"AIRFLOW__{key}": value for key, value in airflow.items()}
