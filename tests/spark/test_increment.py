@@ -1,8 +1,8 @@
 """Increments: whatever comes in, in any order, a table brought up by its changes is the table computed in full (MOD-1).
 
 Bronze gets random rows: new keys, later and earlier states of old ones, deletes, equal times, nulls. Silver (latest
-state, a join of two aggregates) and gold (versions, an as-of join, in one publish group) are run by increments; after
-each step they are compared with the same SQL over everything.
+state, a join of two aggregates, orders with what another table says of their hour) and gold (versions, an as-of join,
+in one publish group) are run by increments; after each step they are compared with the same SQL over everything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lakehouse.ledger.state import last_published
 from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.pipeline.publish import publish
 from lakehouse.pipeline.transform import compute, table_spec
-from lakehouse.transform.increment import Increment, plan
+from lakehouse.transform.increment import Increment, plan, work_out
 from lakehouse.transform.inputs import register, resolve
 from lakehouse.transform.scd2 import versions_sql
 from lakehouse.transform.sql import parse_transform
@@ -52,6 +52,7 @@ SOURCE = (
 TABLES: dict[str, tuple[str, str, str, str]] = {
     "bronze.c": ("cid BIGINT", "at TIMESTAMP, city STRING, gone BOOLEAN", SOURCE, ""),
     "bronze.o": ("oid BIGINT", "at TIMESTAMP, cid BIGINT, ts TIMESTAMP, amount BIGINT, gone BOOLEAN", SOURCE, ""),
+    "bronze.r": ("hour TIMESTAMP", "at TIMESTAMP, rate BIGINT, gone BOOLEAN", SOURCE, ""),
     "silver.o": (
         "oid BIGINT",
         "cid BIGINT, ts TIMESTAMP, amount BIGINT",
@@ -69,6 +70,25 @@ TABLES: dict[str, tuple[str, str, str, str]] = {
              b AS (SELECT cid, count(DISTINCT city) AS cities FROM bronze.c GROUP BY cid)
            SELECT coalesce(a.cid, b.cid) AS cid, a.orders, a.total, b.cities
            FROM a FULL OUTER JOIN b ON a.cid = b.cid""",
+    ),
+    "silver.r": (
+        "hour TIMESTAMP",
+        "rate BIGINT",
+        "- {property: strategy, value: merge}",
+        """SELECT hour, rate FROM (
+             SELECT *, row_number() OVER (PARTITION BY hour ORDER BY at DESC, _row_hash DESC) AS n FROM bronze.r
+           ) AS ranked WHERE n = 1 AND NOT gone""",
+    ),
+    "silver.priced": (
+        "oid BIGINT",
+        "hour TIMESTAMP, amount BIGINT, rate BIGINT",
+        "- {property: strategy, value: merge}",
+        """WITH ranked AS (
+             SELECT oid, ts, amount, gone, row_number() OVER (PARTITION BY oid ORDER BY at DESC, _row_hash DESC) AS n
+             FROM bronze.o),
+             placed AS (SELECT oid, date_trunc('HOUR', ts) AS hour, amount FROM ranked WHERE n = 1 AND NOT gone)
+           SELECT placed.oid, placed.hour, placed.amount, r.rate
+           FROM placed LEFT JOIN silver.r AS r ON placed.hour = r.hour""",
     ),
     "gold.dim_c": (
         "c_sk BIGINT",
@@ -125,16 +145,18 @@ class Shop:
     def moment(self) -> str:
         return f"TIMESTAMP '{START + timedelta(hours=self.random.randrange(12)):%Y-%m-%d %H:%M:%S}'"
 
-    def feed(self, customers: int, orders: int) -> None:
+    def feed(self, customers: int, orders: int, rates: int = 2) -> None:
         """Append random states to bronze, by a publish each."""
         pick, self.steps = self.random, self.steps + 1
-        for table, count in (("bronze.c", customers), ("bronze.o", orders)):
+        for table, count in (("bronze.c", customers), ("bronze.o", orders), ("bronze.r", rates)):
             rows = []
             for _ in range(count):
                 gone = str(pick.random() < 0.2).lower()
                 cid = pick.choice(["NULL", *map(str, range(4))]) if table == "bronze.o" else str(pick.randrange(4))
                 if table == "bronze.c":
                     rows.append(f"({cid}, {self.moment()}, '{pick.choice('xyz')}', {gone}")
+                elif table == "bronze.r":
+                    rows.append(f"({self.moment()}, {self.moment()}, {pick.randrange(5)}, {gone}")
                 else:
                     amount = pick.randrange(5)
                     rows.append(f"({pick.randrange(8)}, {self.moment()}, {cid}, {self.moment()}, {amount}, {gone}")
@@ -204,6 +226,26 @@ def test_increments_are_what_computing_in_full_is(spark: Any, home: Path) -> Non
             assert isinstance(planned(shop, name), Increment), name
         shop.run()
         shop.check()
+    # Rates alone: the orders of their hours are found in the table as it is, and only they are computed, by their key.
+    shop.feed(0, 0, 40)
+    run = Run("rates", "scheduled", end=START)
+    publish([audited(compute(shop.contracts["silver.r"], run))], lambda batch, candidates: pytest.fail("conflict"))
+    found = planned(shop, "silver.priced")
+    assert isinstance(found, Increment)
+    assert [handle.table for handle in found.handles] == ["silver.r"]
+    priced = table_sql(paths.table("silver.priced"))
+    affected, held = work_out(spark, shop.contracts["silver.priced"], priced, found)
+    (keys,) = affected
+    assert keys.columns == ("oid",)
+    changed = {row.hour for row in spark.sql("SELECT * FROM found_0").collect()}
+    orders = spark.sql(f"SELECT oid, hour FROM {priced}").collect()
+    assert {row.oid for row in spark.sql(f"SELECT oid FROM {keys.view}").collect()} == {
+        row.oid for row in orders if row.hour in changed
+    }
+    for frame in held:
+        frame.unpersist()
+    shop.run()
+    shop.check()
     # A publish that the table's ledger does not know of, say a revert: everything is looked at again.
     path = paths.table("silver.o")
     branch = open_branch(path, f"{path}/_branch/hand/1", table_spec(shop.contracts["silver.o"]), "clone")

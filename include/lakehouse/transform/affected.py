@@ -6,6 +6,9 @@ on; windows and groupings keep those they partition or group by; joins keep the 
 side, the columns that are equal to one of the preserved side. Where nothing is left, or the SQL does something that
 is not known here, the answer is None: the table has to be computed in full.
 
+And for each place, which output columns it can alter in rows that are there whatever it holds: that is so behind a
+LEFT JOIN, as long as no condition, grouping or window decides about rows by what it gave.
+
 Pure: trees of sqlglot in, pairs out.
 """
 
@@ -29,6 +32,8 @@ class Handle:
     table: str
     #: (input column, output column), sorted.
     pairs: tuple[tuple[str, str], ...]
+    #: Output columns that it can alter in rows that are there either way; None: it also decides which rows there are.
+    alters: frozenset[str] | None = None
 
 
 class _Unmappable(Exception):
@@ -54,15 +59,19 @@ def handles(tree: exp.Query, schema: Mapping[str, Mapping[str, str]]) -> list[Ha
         return None
     if any(not place.pairs for place in block.places):
         return None
-    return [Handle(p.table, tuple(sorted((i, o) for o, i in p.pairs.items()))) for p in block.places]
+    return [Handle(p.table, tuple(sorted((i, o) for o, i in p.pairs.items())), p.alters) for p in block.places]
 
 
 @dataclass
 class _Place:
-    """Where a table is read. `pairs` are by the columns of the relation it is seen through."""
+    """Where a table is read. `pairs` and `alters` (see Handle) are by the columns of the relation it is seen through.
+
+    With `alters`, the distinct rows of the relation, without these columns, are the same whatever the table holds.
+    """
 
     table: str
     pairs: Pairs
+    alters: frozenset[str] | None = None
 
 
 @dataclass
@@ -91,7 +100,7 @@ def _query(node: exp.Expr, known: Mapping[str, _Block]) -> _Block:
         left, right = _query(node.left, known), _query(node.right, known)
         names = dict(zip(right.columns, left.columns, strict=True))
         moved = [_Place(p.table, {names[o]: i for o, i in p.pairs.items()}) for p in right.places]
-        return _Block(left.columns, [*left.places, *moved])
+        return _Block(left.columns, [*(_Place(p.table, p.pairs) for p in left.places), *moved])
     if not isinstance(node, exp.Select):
         raise _Unmappable
     return _select(node, known)
@@ -116,10 +125,37 @@ def _select(select: exp.Select, known: Mapping[str, _Block]) -> _Block:
                 text = projection.unalias().sql("spark")
                 if text in usable and all(text in group for group in allowed):
                     pairs.setdefault(projection.alias_or_name, source)
-        places.append(_Place(place.table, pairs))
+        places.append(_Place(place.table, pairs, _altered(select, relations, alias, place)))
     if any(isinstance(p, exp.Star) for p in select.expressions):
         raise _Unmappable
     return _Block(columns, places)
+
+
+def _altered(select: exp.Select, relations: _Relations, alias: str, place: _Place) -> frozenset[str] | None:
+    """The `alters` of a place that `select` reads through `alias`, by the columns of `select`."""
+    from sqlglot import exp
+
+    own = relations.decorating.get(alias)
+    inside = relations.blocks[alias].columns if own else place.alters
+    if inside is None or select.args.get("having") or select.args.get("qualify"):
+        return None
+    group, joins = select.args.get("group"), select.args.get("joins") or []
+    deciding = [select.args.get("where"), group, *(join.args.get("on") for join in joins if join is not own)]
+
+    def altered(part: exp.Expr) -> bool:
+        return any(column.table == alias and column.name in inside for column in part.find_all(exp.Column))
+
+    if any(altered(part) for part in deciding if part is not None):
+        return None
+    # Aggregates and windows look at several rows, and how many there are of a kind is not settled.
+    grouped = {e.sql("spark") for e in group.expressions} if group else None
+    return frozenset(
+        projection.alias_or_name
+        for projection in select.expressions
+        if altered(projection)
+        or projection.find(exp.Window)
+        or (grouped is not None and projection.unalias().sql("spark") not in grouped)
+    )
 
 
 def _no_subqueries(select: exp.Select) -> None:
@@ -165,6 +201,8 @@ class _Relations:
         self.equal: dict[str, set[str]] = {}
         #: The same for relations whose rows may be missing; their own columns do not count then.
         self.optional: set[str] = set()
+        #: Relation -> the LEFT JOIN that adds it: its columns, and no rows are missing without it.
+        self.decorating: dict[str, exp.Join] = {}
         start = select.args.get("from_")
         if start is None:
             return  # a query without inputs
@@ -190,6 +228,7 @@ class _Relations:
             else:
                 if side == "LEFT":
                     self.optional.add(alias)
+                    self.decorating[alias] = join
                 elif alias not in self.optional:
                     for mine, other in pairs:
                         self.equal.setdefault(other, set()).add(mine)

@@ -76,6 +76,11 @@ def apply(
         ) from error
 
 
+def base_sql(branch: Branch) -> str:
+    """The table that `branch` left from, as it was then, as Spark SQL names it."""
+    return f"delta.{quote(branch.table_path)} VERSION AS OF {int(branch.base_version)}"
+
+
 def _with_gone(
     contract: Contract, branch: Branch, computed: str, columns: str, affected: Sequence[Affected]
 ) -> tuple[str, str]:
@@ -83,8 +88,8 @@ def _with_gone(
     where in the table, t, any of them may be."""
     types = {column.name: column.type for column in contract.columns}
     key = [quote(name) for name in contract.primary_key]
-    base = f"delta.{quote(branch.table_path)} VERSION AS OF {int(branch.base_version)}"
-    there = " UNION ".join(a.of(f"(SELECT * FROM {base})", ", ".join(f"r.{k}" for k in key), types) for a in affected)
+    base, keys = f"(SELECT * FROM {base_sql(branch)})", ", ".join(f"r.{k}" for k in key)
+    there = " UNION ".join(a.of(base, keys, types) for a in affected)
     on = " AND ".join(f"c.{k} = g.{k}" for k in key)
     chosen = [f"coalesce(c.{k}, g.{k}) AS {k}" for k in key]
     chosen += [f"c.{name}" for name in columns.split(", ") if name not in key]

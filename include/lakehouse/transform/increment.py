@@ -88,14 +88,32 @@ def derived(contract: Contract, transform: TransformSql, inputs: Mapping[str, In
         return None
     types = {column.name: column.type for column in contract.columns}
     key = set(natural_key(contract) if contract.scd2 else contract.primary_key)
-    kept = []
+    kept: list[Handle] = []
     for handle in found:
         same = [(i, o) for i, o in handle.pairs if types.get(o) == schema[handle.table].get(i)]
         chosen = [pair for pair in same if pair[1] in key] or ([] if contract.scd2 else same)
         if not chosen:
             return None
-        kept.append(Handle(handle.table, tuple(chosen)))
-    return kept
+        kept.append(Handle(handle.table, tuple(chosen), handle.alters))
+    return [h for h in kept if not any(_covers(other, h) for other in kept)]
+
+
+def _covers(one: Handle, other: Handle) -> bool:
+    """Whether `one` reaches whatever `other` does, by fewer columns."""
+    return (one.table, one.alters) == (other.table, other.alters) and set(one.pairs) < set(other.pairs)
+
+
+def by_key(contract: Contract, handle: Handle) -> bool:
+    """Whether the rows it reaches are looked up in the table as it is, and computed by primary key.
+
+    That can be where the input adds to rows and neither decides which there are nor alters what they are found by. It
+    is worth while where they are found by other columns: those of the key go through joins and windows, down to the
+    inputs' files.
+    """
+    columns = {output for _, output in handle.pairs}
+    if contract.scd2 or handle.alters is None or columns <= set(contract.primary_key):
+        return False
+    return not handle.alters & {*columns, *contract.primary_key}
 
 
 def natural_key(contract: Contract) -> tuple[str, ...]:
@@ -109,54 +127,87 @@ def natural_key(contract: Contract) -> tuple[str, ...]:
 class Affected:
     """Affected keys as Spark SQL: one view and, where it may be used to skip files, the range of each column."""
 
-    handle: Handle
+    #: Columns of the table, and of the view.
+    columns: tuple[str, ...]
     view: str
-    #: Output column -> (lowest, highest) as text; a column with nulls among its keys has none.
+    #: Column -> (lowest, highest) as text; a column with nulls among its keys has none.
     ranges: Mapping[str, tuple[str, str]]
 
     def within(self, alias: str, types: Mapping[str, str]) -> str:
         """Predicate with literals only: data files outside the ranges are not opened."""
         parts = [
-            f"{alias}.{quote(o)} BETWEEN CAST({literal(low)} AS {types[o]}) AND CAST({literal(high)} AS {types[o]})"
-            for o, (low, high) in self.ranges.items()
+            f"{alias}.{quote(c)} BETWEEN CAST({literal(low)} AS {types[c]}) AND CAST({literal(high)} AS {types[c]})"
+            for c, (low, high) in self.ranges.items()
         ]
         return "(" + (" AND ".join(parts) or "TRUE") + ")"
 
     def of(self, relation: str, columns: str, types: Mapping[str, str]) -> str:
         """SELECT of `columns` of the rows of `relation` that are affected."""
-        on = " AND ".join(f"r.{quote(o)} <=> a.{quote(i)}" for i, o in self.handle.pairs)
+        on = " AND ".join(f"r.{quote(c)} <=> a.{quote(c)}" for c in self.columns)
         return (
             f"SELECT {columns} FROM (SELECT * FROM {relation} AS r WHERE {self.within('r', types)}) AS r "
             f"LEFT SEMI JOIN {self.view} AS a ON {on}"
         )
 
 
-def work_out(spark: SparkSession, increment: Increment) -> tuple[list[Affected], list[DataFrame]]:
-    """The affected keys of each handle that has any, and the frames held in memory for them: unpersist these."""
+#: Columns of the table -> frames of values in them.
+_Keys = dict[tuple[str, ...], "list[DataFrame]"]
+
+
+def work_out(
+    spark: SparkSession, contract: Contract, base: str, increment: Increment
+) -> tuple[list[Affected], list[DataFrame]]:
+    """The affected keys, by the columns they are of, and the frames held in memory for them: unpersist these.
+
+    `base` is the table before the increment, as Spark SQL names it.
+    """
     held: list[DataFrame] = []
+    types = {column.name: column.type for column in contract.columns}
+    direct: _Keys = {}
+    found: _Keys = {}
+    for handle in increment.handles:
+        columns = tuple(sorted({output for _, output in handle.pairs}))
+        into = found if by_key(contract, handle) else direct
+        into.setdefault(columns, []).extend(_changed(spark, handle, increment.feeds[handle.table]))
+    key = tuple(sorted(contract.primary_key))
+    for affected in _measured(spark, found, "found", held):
+        rows = affected.of(f"(SELECT * FROM {base})", ", ".join(f"r.{quote(c)}" for c in key), types)
+        direct.setdefault(key, []).append(spark.sql(rows))
+    return _measured(spark, direct, "affected", held), held
+
+
+def _changed(spark: SparkSession, handle: Handle, feeds: Sequence[tuple[str, int, int]]) -> list[DataFrame]:
+    """What the changed rows of an input hold, before and after, in the columns that rows are reached by."""
+    inputs = {output: column for column, output in handle.pairs}
+    columns = [f"{quote(inputs[output])} AS {quote(output)}" for output in sorted(inputs)]
+    frames = []
+    for path, low, high in feeds:
+        feed = spark.read.format("delta").option("readChangeFeed", "true")
+        frames.append(feed.option("startingVersion", low).option("endingVersion", high).load(path).selectExpr(*columns))
+    return frames
+
+
+def _measured(spark: SparkSession, keys: _Keys, name: str, held: list[DataFrame]) -> list[Affected]:
+    """Views of the distinct keys, held in memory, and their ranges, by one job; none for columns without a key."""
     counts = []
-    for number, handle in enumerate(increment.handles):
-        columns = [quote(i) for i, _ in handle.pairs]
-        keys = None
-        for path, low, high in increment.feeds[handle.table]:
-            feed = spark.read.format("delta").option("readChangeFeed", "true")
-            part = feed.option("startingVersion", low).option("endingVersion", high).load(path).select(*columns)
-            keys = part if keys is None else keys.unionAll(part)
-        assert keys is not None
-        keys = keys.distinct().persist()
-        keys.createOrReplaceTempView(f"affected_{number}")
-        held.append(keys)
+    views = {columns: f"{name}_{number}" for number, columns in enumerate(keys)}
+    for columns, view in views.items():
+        frame, *more = keys[columns]
+        for other in more:
+            frame = frame.unionAll(other)
+        frame = frame.distinct().persist()
+        frame.createOrReplaceTempView(view)
+        held.append(frame)
         counts += [
-            f"SELECT {number} AS handle, {literal(o)} AS name, CAST(min({quote(i)}) AS STRING) AS low, "
-            f"CAST(max({quote(i)}) AS STRING) AS high, count(*) AS keys, count({quote(i)}) AS known "
-            f"FROM affected_{number}"
-            for i, o in handle.pairs
+            f"SELECT {literal(view)} AS view, {literal(c)} AS name, CAST(min({quote(c)}) AS STRING) AS low, "
+            f"CAST(max({quote(c)}) AS STRING) AS high, count(*) AS keys, count({quote(c)}) AS known FROM {view}"
+            for c in columns
         ]
     rows = spark.sql(" UNION ALL ".join(counts)).collect() if counts else []
-    found = []
-    for number, handle in enumerate(increment.handles):
-        mine = [row for row in rows if row.handle == number]
+    measured = []
+    for columns, view in views.items():
+        mine = [row for row in rows if row.view == view]
         if mine[0]["keys"]:
             ranges = {row.name: (row.low, row.high) for row in mine if row.known == row["keys"]}
-            found.append(Affected(handle, f"affected_{number}", ranges))
-    return found, held
+            measured.append(Affected(columns, view, ranges))
+    return measured

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.contracts.model import Contract
 from lakehouse.pipeline.batch import Batch
-from lakehouse.transform.apply import apply
+from lakehouse.transform.apply import apply, base_sql
 from lakehouse.transform.increment import Increment, work_out
 from lakehouse.transform.inputs import Input, register
 from lakehouse.transform.scd2 import versions_sql
@@ -36,12 +36,12 @@ def work(
             query = versions_sql(contract, contract.scd2, f"({query})")
         apply(spark, contract, branch, query, batch)
         return
-    affected, held = work_out(spark, increment)
+    affected, held = work_out(spark, contract, base_sql(branch), increment)
     try:
         if not affected:
             return
         types = {column.name: column.type for column in contract.columns}
-        # A row that two inputs reach comes once; rows that differ in one key stay two, and fail the merge.
+        # A row that is reached in two ways comes once; rows that differ in one key stay two, and fail the merge.
         query = " UNION ".join(keys.of(f"({query})", "r.*", types) for keys in affected)
         if contract.scd2:
             # The unknown member is there since the first load.
