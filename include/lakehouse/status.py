@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse import ledger, paths
 from lakehouse.clock import now
-from lakehouse.contracts import load_contract
+from lakehouse.contracts import Contract, load_contract
 from lakehouse.freshness import freshness
 from lakehouse.ledger.events import Event
 from lakehouse.ledger.state import watermark
 from lakehouse.manifest import Manifest
+
+if TYPE_CHECKING:
+    from lakehouse.delta import TableStats
+
+#: none: no files; well; one would do: all data fits into one; small, large: at least half of the files are below half
+#: of the target, or above its double.
+FileSizes = Literal["none", "well", "one would do", "small", "large"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,13 @@ class TableStatus:
     version: int
     rows: int
     files: int
+    bytes: int
+    #: Of the contract: partition columns, then those that rows are ordered by.
+    layout: str
+    #: Bytes: of the file in the middle, by size; that OPTIMIZE fills files up to; and how the first stands to it.
+    median_file: int
+    target_file: int
+    file_sizes: FileSizes
     #: Totals over all loads on record.
     new: int
     changed: int
@@ -62,6 +76,11 @@ def table_status(manifest: Manifest) -> list[TableStatus]:
                 version=stats.version,
                 rows=stats.rows,
                 files=stats.files,
+                bytes=stats.bytes,
+                layout=_layout(contract),
+                median_file=stats.median,
+                target_file=contract.layout.target,
+                file_sizes=file_sizes(stats, contract.layout.target),
                 **{name: _total(published, counts) for name, counts in _TOTALS.items()},
                 watermark=mark,
                 gate=_gate(events),
@@ -71,6 +90,20 @@ def table_status(manifest: Manifest) -> list[TableStatus]:
             )
         )
     return found
+
+
+def file_sizes(stats: TableStats, target: int) -> FileSizes:
+    """How a table's files stand to the size, in bytes, that OPTIMIZE makes them: half to double of it is well."""
+    if stats.files <= 1:
+        return "well" if stats.files else "none"
+    if stats.bytes <= target:
+        return "one would do"
+    return "small" if stats.median < target // 2 else "large" if stats.median > target * 2 else "well"
+
+
+def _layout(contract: Contract) -> str:
+    parts = {"partitions": contract.partition_by, "zorder": contract.layout.zorder_by}
+    return "; ".join(f"{name} {', '.join(columns)}" for name, columns in parts.items() if columns)
 
 
 _TOTALS = {
@@ -99,3 +132,25 @@ def as_row(status: TableStatus) -> dict[str, Any]:
     for name in ("watermark", "published", "newest"):
         row[name] = row[name].isoformat(timespec="seconds") if row[name] else None
     return row
+
+
+def as_layout(status: TableStatus) -> dict[str, Any]:
+    """How the table lies in files, as a row for people."""
+    return {
+        "table": status.table,
+        "layout": status.layout,
+        "rows": status.rows,
+        "files": status.files,
+        "size": _size(status.bytes),
+        "median file": _size(status.median_file),
+        "target": _size(status.target_file),
+        "file sizes": status.file_sizes,
+    }
+
+
+def _size(count: int) -> str:
+    """1536 -> 1.5 KiB."""
+    value, units = float(count), ["B", "KiB", "MiB", "GiB"]
+    while value >= 1024 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f"{value:,.0f} {units[0]}" if units[0] == "B" or value >= 100 else f"{value:,.1f} {units[0]}"

@@ -88,11 +88,10 @@ def test_another_order_is_due(lake: Lake):
     assert due(lake.path, ("v",)).due == due(lake.path, ()).due == ((),)
 
 
-def test_large_files_stay_unless_rows_are_to_be_ordered(lake: Lake, monkeypatch: pytest.MonkeyPatch):
+def test_large_files_stay_unless_rows_are_to_be_ordered(lake: Lake):
     lake.seed(2)
-    monkeypatch.setattr("lakehouse.maintenance.due.TARGET", 10)
-    assert due(lake.path, ()).due == ()
-    assert due(lake.path, ("id",)).due == ((),)
+    assert due(lake.path, (), 10).due == ()
+    assert due(lake.path, ("id",), 10).due == ((),)
 
 
 def test_no_table_and_a_rehearsal_change_nothing(lake: Lake):

@@ -164,6 +164,13 @@ BROKEN_BRONZE = {
         "tokenise or mask",
     ),
     "unknown protection": ("value: tokenise", "value: rot13", "name: receiver", "'rot13'", "tokenise or mask"),
+    "precedence in bronze": (
+        "{property: protect, value: tokenise}",
+        "{property: precedence, value: [bronze.parcels]}\n          - {property: protect, value: tokenise}",
+        "name: receiver",
+        "precedence in bronze",
+        "one source",
+    ),
     "bad pattern": ("'^[A-Z]+$'", "'^[A-Z+$'", "pattern:", "no regular expression", "Mend"),
     "bad reference": ("to: scales.weight.grams", "to: weight.grams", "weight.grams", "relationship to", "<layer>"),
     "bad reference severity": (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.contracts import Contract, Rule, load_contract
+from lakehouse.contracts import Contract, ContractError, Rule, load_contract
 from lakehouse.contracts.properties import duration, moment
 from lakehouse.contracts.rules import literal, quote
 
@@ -232,3 +232,25 @@ def test_moments_are_utc() -> None:
 def test_literals_and_identifiers_are_quoted() -> None:
     assert [literal(v) for v in (None, True, 5, 1.5, "a'b\\c")] == ["NULL", "TRUE", "5", "1.5", "'a\\'b\\\\c'"]
     assert quote("a`b") == "`a``b`"
+
+
+PRECEDENCE = """\
+schema:
+  - name: parcels
+    properties:
+      - {name: parcel_id, physicalType: BIGINT, primaryKey: true}
+      - name: colour
+        physicalType: STRING
+        customProperties: [{property: precedence, value: %s}]
+"""
+
+
+def test_which_source_wins_is_read(tmp_path: Path) -> None:
+    found = contract(tmp_path, PRECEDENCE % "[bronze.a, silver.b]")
+    assert [column.precedence for column in found.columns] == [(), ("bronze.a", "silver.b")]
+
+
+@pytest.mark.parametrize("value", ["bronze.a", "[a]", "[bronze.a, bronze.a]", "[1]", "{bronze.a: 1}"])
+def test_a_precedence_lists_tables_each_once(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ContractError, match="column colour: precedence"):
+        contract(tmp_path, PRECEDENCE % value)

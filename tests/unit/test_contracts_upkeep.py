@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from lakehouse.contracts import ContractError, load_contract
-from lakehouse.contracts.layout import read_layout
+from lakehouse.contracts.layout import Layout, read_layout
 from lakehouse.contracts.sla import gate_deadline
 from tests.unit.test_contracts_broken import BRONZE, folder_of
 
 DEADLINE = "slaProperties:\n  - {property: dqGateDeadline, value: 20, unit: min}\n"
 UPKEEP = """\
-  - {property: layout, value: {zorderBy: [sent_at, receiver]}}
+  - {property: layout, value: {zorderBy: [sent_at, receiver], targetFileMiB: 128}}
   - {property: landingRetention, value: P30D}
 """
 
@@ -24,13 +24,13 @@ def parcels(tmp_path: Path, text: str) -> Path:
 def test_deadline_layout_and_retention_are_read(tmp_path: Path) -> None:
     found = load_contract(parcels(tmp_path, BRONZE.replace("schema:\n", f"{DEADLINE}schema:\n") + UPKEEP))
     assert found.gate_deadline == timedelta(minutes=20)
-    assert found.zorder_by == ("sent_at", "receiver")
+    assert found.layout == Layout(("sent_at", "receiver"), 128 << 20)
     assert found.landing_retention == timedelta(days=30)
 
 
 def test_a_contract_without_them_has_none(tmp_path: Path) -> None:
     found = load_contract(parcels(tmp_path, BRONZE))
-    assert (found.gate_deadline, found.zorder_by, found.landing_retention) == (None, (), None)
+    assert (found.gate_deadline, found.layout, found.landing_retention) == (None, Layout((), 256 << 20), None)
 
 
 def test_wrong_ones_are_told_with_their_line(tmp_path: Path) -> None:
@@ -62,10 +62,16 @@ def test_a_deadline_has_a_unit(unit: str, seconds: int) -> None:
     ("value", "word"),
     [
         ({"zorderBy": ["day"]}, "partitions"),
-        ({"zorderBy": ["a", "a"]}, "repeats"),
-        ({"zorderBy": []}, "repeats"),
+        ({"zorderBy": ["a", "a"]}, "each once"),
+        ({"zorderBy": []}, "each once"),
+        ({"zorderBy": "a"}, "each once"),
         ({"clusterBy": ["a"]}, "no {zorderBy"),
+        ({}, "no {zorderBy"),
         (["a"], "no {zorderBy"),
+        ({"targetFileMiB": 127}, "targetFileMiB 127"),
+        ({"targetFileMiB": 513}, "targetFileMiB 513"),
+        ({"targetFileMiB": True}, "targetFileMiB True"),
+        ({"targetFileMiB": "256MB"}, "targetFileMiB '256MB'"),
     ],
 )
 def test_a_layout_orders_by_columns_of_the_table(value: object, word: str) -> None:

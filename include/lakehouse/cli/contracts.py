@@ -21,17 +21,27 @@ def lint() -> None:
     from lakehouse.config import settings
     from lakehouse.contracts import load_contract
     from lakehouse.errors import LakehouseError
+    from lakehouse.transform.precedence import check_precedence
+    from lakehouse.transform.sql import parse_transform
 
     folders = manifest.folders(settings().tables)
+    known = {}
     faults = 0
     for folder in folders:
         try:
-            load_contract(folder)
+            contract = load_contract(folder)
+            known[contract.name] = contract
         except LakehouseError as error:
             faults += 1
             sys.stderr.write(f"{error}\n")
     if not faults:
         manifest.compile_manifest(folders)
+        for contract in (c for c in known.values() if not c.source):
+            try:
+                check_precedence(contract, parse_transform(contract.path.parent), known)
+            except LakehouseError as error:
+                faults += 1
+                sys.stderr.write(f"{error}\n")
     typer.echo(f"{len(folders)} contracts, {faults} with faults.")
     if faults:
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from lakehouse.contracts.layout import Layout
 from lakehouse.contracts.sql import tables_read
 
 Severity = Literal["critical", "warning"]
@@ -64,6 +65,8 @@ class Column:
     protect: str = ""
     #: Regular expression of the raw value (a protected column's token records whether it matched).
     pattern: str = ""
+    #: Tables, layer.table, that the value may come from; the first that has one wins. () where it is not said.
+    precedence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,8 @@ class Contract:
     fingerprint: str
     #: How long after a run's start the table's gate is due; None: nobody waits.
     gate_deadline: timedelta | None = None
-    #: Columns that OPTIMIZE orders the table's rows by; () only makes small files large.
-    zorder_by: tuple[str, ...] = ()
+    #: How OPTIMIZE lays the table's rows into files.
+    layout: Layout = field(default_factory=Layout)
     #: How long the landing files of a published load are kept; None: as long as usual.
     landing_retention: timedelta | None = None
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 from lakehouse.contracts import properties
 from lakehouse.contracts.document import Document, Where
 from lakehouse.contracts.errors import ContractError
-from lakehouse.contracts.layout import read_layout
+from lakehouse.contracts.layout import Layout, read_layout
 from lakehouse.contracts.model import Column, Contract, Disposition, Rule, Scd2, Source, Strategy
 from lakehouse.contracts.references import reference
 from lakehouse.contracts.rules import implied, written
@@ -104,7 +104,7 @@ class _Reader:
             quarantine_threshold=self._threshold(custom.get("quarantineThreshold", 0.05)),
             sla=sla,
             gate_deadline=gate_deadline(sla, lambda what, fix: self.problem(("slaProperties",), what, fix)),
-            zorder_by=self._zorder(custom, columns),
+            layout=self._layout(custom, columns),
             landing_retention=self._landing(custom.get("landingRetention")),
             tags=tuple(data.get("tags") or []),
             path=self.document.path,
@@ -144,6 +144,7 @@ class _Reader:
                 classification=prop.get("classification") or "",
                 protect=protect,
                 pattern=pattern,
+                precedence=self._precedence(at, name, custom.get("precedence", [])),
             )
             columns.append(column)
             rules += implied(column, prop, self.default, self.document.line(at))
@@ -153,6 +154,15 @@ class _Reader:
         if not columns:
             self.problem(("schema", 0), "no columns", "List them under schema[0].properties.")
         return columns, rules
+
+    def _precedence(self, at: Where, name: str, value: Any) -> tuple[str, ...]:
+        if value and self.layer == "bronze":
+            self.problem(at, f"column {name}: precedence in bronze", "Drop it: the table has one source.")
+        tables = value if isinstance(value, list) else [None]
+        if all(isinstance(t, str) and t.count(".") == 1 for t in tables) and len(set(tables)) == len(tables):
+            return tuple(tables)
+        self.problem(at, f"column {name}: precedence {value!r}", "List tables, layer.table, the winner first.")
+        return ()
 
     def _pattern(self, at: Where, prop: dict[str, Any]) -> str:
         pattern = str((prop.get("logicalTypeOptions") or {}).get("pattern") or "")
@@ -263,7 +273,7 @@ class _Reader:
         self.problem(self._at_custom("affectedKeys"), what, "Write e.g. {silver.orders: {order_id: order_id}}.")
         return {}
 
-    def _zorder(self, custom: dict[str, Any], columns: list[Column]) -> tuple[str, ...]:
+    def _layout(self, custom: dict[str, Any], columns: list[Column]) -> Layout:
         at, names = self._at_custom("layout"), {c.name for c in columns}
         return read_layout(
             custom.get("layout"),

@@ -24,7 +24,7 @@ TABLE = {
     "landingRetention",
 }
 #: Every column-level one.
-COLUMN = {"protect"}
+COLUMN = {"protect", "precedence"}
 #: Every one of a quality rule.
 QUALITY = {"disposition", "tolerance", "comparedWithRuns"}
 #: Every one of a relationship.

@@ -20,6 +20,8 @@ class TableStats:
     rows: int
     files: int
     bytes: int
+    #: Bytes of the file in the middle, by size.
+    median: int = 0
 
 
 def table_stats(path: str) -> TableStats:
@@ -31,7 +33,8 @@ def table_stats(path: str) -> TableStats:
 
     files = pa.table(store.delta_table(path, version).get_add_actions(flatten=True))
     rows = sum(count or 0 for count in files["num_records"].to_pylist())
-    return TableStats(version, rows, files.num_rows, sum(files["size_bytes"].to_pylist()))
+    sizes = sorted(files["size_bytes"].to_pylist())
+    return TableStats(version, rows, files.num_rows, sum(sizes), sizes[len(sizes) // 2] if sizes else 0)
 
 
 def schema_columns(path: str) -> tuple[ColumnSpec, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lakehouse.contracts.layout import TARGET
 from lakehouse.delta.log import (
     commit_metadata,
     committed_at,
@@ -20,9 +21,6 @@ from lakehouse.delta.log import (
 )
 from lakehouse.delta.replay import active_files
 from lakehouse.maintenance.sizes import Sizes, sizes
-
-#: Bytes that files are filled up to.
-TARGET = 256 << 20
 
 #: App id of the transactions.
 APPLICATION = "optimize"
@@ -44,8 +42,11 @@ class Due:
     due: tuple[Partition, ...]
 
 
-def due(path: str, zorder: Sequence[str]) -> Due:
-    """What an optimize of the table at `path` by `zorder` would touch. Raises LogIncomplete, UnknownFeature."""
+def due(path: str, zorder: Sequence[str], target: int = TARGET) -> Due:
+    """What an optimize of the table at `path` by `zorder`, into files of `target` bytes, would touch.
+
+    Raises LogIncomplete, UnknownFeature.
+    """
     from lakehouse.delta.features import snapshot
 
     version = latest_version(path)
@@ -60,17 +61,17 @@ def due(path: str, zorder: Sequence[str]) -> Due:
     worth = [
         partition
         for partition, found in files.items()
-        if (touched is None or partition in touched) and _worth(found, bool(zorder))
+        if (touched is None or partition in touched) and _worth(found, bool(zorder), target)
     ]
     ordered = sorted(worth, key=lambda partition: tuple(value or "" for value in partition))
     return Due(version, sizes(adds), partition_by, len(files), tuple(ordered))
 
 
-def _worth(found: list[int], ordered: bool) -> bool:
+def _worth(found: list[int], ordered: bool, target: int) -> bool:
     """Whether two files of a partition could become one, or their rows be ordered across them."""
     if len(found) < 2:
         return False
-    return ordered or sum(sorted(found)[:2]) <= TARGET
+    return ordered or sum(sorted(found)[:2]) <= target
 
 
 def _touched(path: str, version: int, partition_by: tuple[str, ...], zorder: Sequence[str]) -> set[Partition] | None:

@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakehouse import log, paths
+from lakehouse.contracts.layout import TARGET
 from lakehouse.errors import LakehouseError
-from lakehouse.maintenance.due import APPLICATION, TARGET, Due, Partition, due
+from lakehouse.maintenance.due import APPLICATION, Due, Partition, due
 from lakehouse.maintenance.sizes import Sizes, sizes
 
 #: How often it begins again where somebody rewrote the same files meanwhile.
 ATTEMPTS = 3
 
-#: Of the session: files are filled up to this, and only what is smaller is taken up again.
-CONF = {
-    "spark.databricks.delta.optimize.minFileSize": str(TARGET),
-    "spark.databricks.delta.optimize.maxFileSize": str(TARGET),
-}
+#: Of the session: files are filled up to the target, and only what is smaller is taken up again.
+CONF = ("spark.databricks.delta.optimize.minFileSize", "spark.databricks.delta.optimize.maxFileSize")
 
 
 class ColumnUnknown(LakehouseError):
@@ -44,8 +42,10 @@ class Optimized:
     skipped: int
 
 
-def optimize(name: str, zorder: Sequence[str], *, dry_run: bool = False) -> Optimized:
-    """Optimize the table `layer.table`, by `zorder` where columns are given. No Spark where nothing is due.
+def optimize(name: str, zorder: Sequence[str], *, target: int = TARGET, dry_run: bool = False) -> Optimized:
+    """Optimize the table `layer.table` into files of `target` bytes, by `zorder` where columns are given.
+
+    No Spark where nothing is due.
 
     Raises ColumnUnknown, PublishConflict when somebody keeps rewriting the same files, SparkUnavailable.
     """
@@ -54,14 +54,14 @@ def optimize(name: str, zorder: Sequence[str], *, dry_run: bool = False) -> Opti
     path = paths.table(name)
     attempt = 1
     while True:
-        found = due(path, zorder)
+        found = due(path, zorder, target)
         skipped = found.partitions - len(found.due)
         _check(name, path, found, zorder)
         if not found.due or dry_run:
             state = "absent" if found.version < 0 else "planned" if found.due else "unchanged"
             return Optimized(state, found.version, found.before, found.before, found.partitions, skipped)
         try:
-            version = _rewrite(name, path, found, zorder)
+            version = _rewrite(name, path, found, zorder, target)
         except PublishConflict:
             log.get().warning("optimize conflict", table=name, attempt=attempt)
             if attempt == ATTEMPTS:
@@ -72,7 +72,7 @@ def optimize(name: str, zorder: Sequence[str], *, dry_run: bool = False) -> Opti
             return Optimized("optimized", version, found.before, after, found.partitions, skipped)
 
 
-def _rewrite(name: str, path: str, found: Due, zorder: Sequence[str]) -> int:
+def _rewrite(name: str, path: str, found: Due, zorder: Sequence[str], target: int) -> int:
     """Work on a branch and publish it; the version."""
     from uuid import uuid4
 
@@ -83,8 +83,8 @@ def _rewrite(name: str, path: str, found: Due, zorder: Sequence[str]) -> int:
     branch = open_branch(path, paths.branch(name, f"optimize-{found.version}", uuid4().hex[:12]), spec, "clone")
     try:
         with connected(f"{name} optimize") as spark:
-            for key, value in CONF.items():
-                spark.conf.set(key, value)
+            for key in CONF:
+                spark.conf.set(key, str(target))
             spark.sql(statement(table_sql(branch.path), found.partition_by, found.due, zorder)).collect()
         told = {APPLICATION: list(zorder), "by": getpass.getuser()}
         change = diff(branch)

@@ -10,6 +10,7 @@ from typing import Any
 
 from lakehouse import paths
 from lakehouse.contracts import load_contract
+from lakehouse.contracts.layout import Layout
 from lakehouse.maintenance.landing import RETENTION, expire_landing
 from lakehouse.maintenance.optimize import Optimized, optimize
 from lakehouse.maintenance.vacuum import LEAST_HOURS, vacuum
@@ -66,8 +67,9 @@ def maintain(
 
     began = time.monotonic()
     contract = None if name.startswith("ops.") else load_contract(paths.contract_folder(name))
-    columns = tuple(zorder) if zorder is not None else contract.zorder_by if contract else ()
-    files = optimize(name, columns, dry_run=dry_run)
+    layout = contract.layout if contract else Layout()
+    columns = layout.zorder_by if zorder is None else tuple(zorder)
+    files = optimize(name, columns, target=layout.target, dry_run=dry_run)
     vacuumed = vacuum(name, hours, dry_run=dry_run)
     collected = collect(paths.table(name), timedelta(hours=hours), dry_run=dry_run)
     landing = 0
