@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lakehouse import aws
 from lakehouse.spark.jars import resolve_jars, spark_environment, spark_home
+from lakehouse.spark.skew import SKEW
 
 #: The server's main class; it ships with pyspark.
 MAIN_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
@@ -32,9 +33,7 @@ SESSION_CONF: dict[str, str] = {
     "spark.sql.shuffle.partitions": "4",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
-    "spark.sql.adaptive.enabled": "true",
-    "spark.sql.adaptive.skewJoin.enabled": "true",
-    "spark.sql.autoBroadcastJoinThreshold": "10MB",
+    **SKEW,
     # No Hive: tables are addressed by path.
     "spark.sql.catalogImplementation": "in-memory",
 }

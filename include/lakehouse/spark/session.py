@@ -17,6 +17,7 @@ from uuid import UUID, uuid5
 
 from lakehouse.config import settings
 from lakehouse.errors import LakehouseError
+from lakehouse.spark.skew import SKEW
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -83,6 +84,8 @@ def connect(job: str, session_id: str | None = None) -> SparkSession:
             f"The Spark Connect server at {_shown(url)} opened no session: {error}", _REMEDY
         ) from error
     _open[spark] = os.getpid()
+    for name, value in SKEW.items():
+        spark.conf.set(name, value)
     spark.addTag("".join(c if c.isalnum() or c in "._-" else "_" for c in job))
     return spark
 
