@@ -9,14 +9,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lakehouse import connections, paths
 from lakehouse.config import PROJECT
 from lakehouse.manifest import Manifest, load
 from lakehouse.sandbox.demo import DAG, Demo, Summary
+from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.rest import Airflow
 from lakehouse.sandbox.shop.snapshot import snapshot
+from lakehouse.sandbox.web import store
 from tests.platform import platform_at
 
 HERE = Path(__file__).parent
@@ -50,7 +54,13 @@ def picture(home: Path, day: int) -> dict[str, Path]:
         closing(connections.open_source("snowflake_default")) as snowflake,
         closing(connections.open_source("redshift_default")) as redshift,
     ):
-        return snapshot(snowflake, redshift, home / "snapshots" / str(day))
+        found = snapshot(snowflake, redshift, home / "snapshots" / str(day))
+    found["fx_rates"] = home / "snapshots" / str(day) / "fx_rates.parquet"
+    with store.opened(Layout(home).web / store.FILE) as web:
+        names = store.RATES.names
+        rows = web.execute(f"SELECT {', '.join(names)} FROM {store.RATES.name}").fetchall()
+    pq.write_table(pa.table(dict(zip(names, zip(*rows, strict=True), strict=True))), found["fx_rates"])
+    return found
 
 
 class RecordingDemo(Demo):

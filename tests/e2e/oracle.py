@@ -1,7 +1,7 @@
 """What gold should hold, computed by DuckDB from the source tables as they stood: independent of Spark, SQL and code.
 
 Written from the words of the contracts: which rows are bad, the latest state wins, deleted lines are out, a repeated
-row counts once.
+row counts once, USD is at the rate of the order's time.
 """
 
 from __future__ import annotations
@@ -32,15 +32,42 @@ GOOD_EVENTS = f"""
       AND event_ts <= loaded_at + INTERVAL 1 DAY AND event_ts {CALENDAR}
 """
 
+#: Rates in millionths: what one EUR is worth.
+GOOD_RATES = """
+    SELECT currency, CAST(rate_ts AS TIMESTAMP) AS since,
+        CAST(CAST(rate AS DECIMAL(18, 6)) * 1000000 AS HUGEINT) AS micros
+    FROM fx_rates
+    WHERE base = 'EUR' AND currency IN ('USD', 'GBP') AND CAST(rate AS DECIMAL(18, 6)) BETWEEN 0.2 AND 5
+"""
+#: Orders with USD for one of their currency, in units of 1e-10, half up: the latest rate at or before the order's time,
+#: no older than three days. Whole numbers only, so nothing is rounded that is not written here.
+PRICED_ORDERS = """
+    SELECT o.*, CASE
+        WHEN o.currency = 'USD' THEN CAST(10000000000 AS HUGEINT)
+        WHEN o.order_ts >= dollars.since + INTERVAL 72 HOURS THEN NULL
+        WHEN o.currency = 'EUR' THEN dollars.micros * 10000
+        WHEN o.order_ts >= own.since + INTERVAL 72 HOURS THEN NULL
+        ELSE (2 * dollars.micros * 10000000000 + own.micros) // (2 * own.micros) END AS usd
+    FROM o
+    ASOF LEFT JOIN (SELECT since, micros FROM good_rates WHERE currency = 'USD') AS dollars
+        ON o.order_ts >= dollars.since
+    ASOF LEFT JOIN (SELECT currency AS own_currency, since, micros FROM good_rates) AS own
+        ON o.currency = own.own_currency AND o.order_ts >= own.since
+"""
+
 SALES = f"""
-WITH good_orders AS ({GOOD_ORDERS}), good_lines AS ({GOOD_LINES}),
+WITH good_orders AS ({GOOD_ORDERS}), good_lines AS ({GOOD_LINES}), good_rates AS ({GOOD_RATES}),
     o AS (SELECT * FROM good_orders QUALIFY row_number() OVER (PARTITION BY order_id ORDER BY updated_at DESC) = 1),
+    p AS ({PRICED_ORDERS}),
     l AS (SELECT * FROM good_lines QUALIFY
         row_number() OVER (PARTITION BY order_id, line_number ORDER BY updated_at DESC) = 1)
-SELECT CAST(o.order_ts AS DATE) AS day, o.currency AS currency, count(*) AS lines, sum(quantity) AS quantity,
+SELECT CAST(p.order_ts AS DATE) AS day, p.currency AS currency, count(*) AS lines, sum(quantity) AS quantity,
     sum(quantity * unit_price) AS gross, sum(coalesce(discount, 0)) AS discount,
-    sum(quantity * unit_price - coalesce(discount, 0)) AS net
-FROM l JOIN o USING (order_id) WHERE NOT o.is_deleted AND NOT l.is_deleted GROUP BY ALL ORDER BY ALL
+    sum(quantity * unit_price - coalesce(discount, 0)) AS net, count(usd) AS priced,
+    sum((2 * CAST(quantity * unit_price * 100 AS HUGEINT) * usd + 10000000000) // 20000000000) AS gross_cents,
+    sum((2 * CAST((quantity * unit_price - coalesce(discount, 0)) * 100 AS HUGEINT) * usd + 10000000000) // 20000000000)
+        AS net_cents
+FROM l JOIN p USING (order_id) WHERE NOT p.is_deleted AND NOT l.is_deleted GROUP BY ALL ORDER BY ALL
 """
 EVENTS = f"""
 WITH good_events AS ({GOOD_EVENTS}),
@@ -51,7 +78,14 @@ SELECT CAST(event_ts AS DATE) AS day, event_type, count(*) AS events, count(DIST
 
 GOLD_SALES = """
 SELECT order_date AS day, currency, count(*) AS lines, sum(quantity) AS quantity, sum(gross_amount) AS gross,
-    sum(discount) AS discount, sum(net_amount) AS net FROM fact_sales GROUP BY ALL ORDER BY ALL
+    sum(discount) AS discount, sum(net_amount) AS net, count(usd_rate) AS priced,
+    CAST(sum(gross_amount_usd) * 100 AS HUGEINT) AS gross_cents, CAST(sum(net_amount_usd) * 100 AS HUGEINT) AS net_cents
+FROM fact_sales GROUP BY ALL ORDER BY ALL
+"""
+#: USD of all orders, of silver, against those of all sales.
+ORDERS_AND_SALES = """
+SELECT (SELECT sum(order_amount_usd) FROM orders), (SELECT sum(order_amount) FROM orders),
+    (SELECT sum(net_amount_usd) FROM fact_sales), (SELECT sum(net_amount) FROM fact_sales)
 """
 GOLD_EVENTS = """
 SELECT event_date AS day, event_type, count(*) AS events, count(DISTINCT session_id) AS sessions,

@@ -53,6 +53,26 @@ def test_sales_of_every_day_equal_the_sources(platform: Platform, day: int) -> N
 
 
 @pytest.mark.parametrize("day", DAYS)
+def test_orders_and_sales_agree_in_usd_to_the_cent(platform: Platform, day: int) -> None:
+    orders = DeltaTable(paths.table("silver.orders"), version=platform.versions[day]["silver.orders"])
+    tables = {"orders": orders.to_pyarrow_table(), **gold(platform, day, "fact_sales")}
+    ((in_usd, amount, sales_in_usd, sales),) = oracle.ask(oracle.ORDERS_AND_SALES, tables)
+    assert (in_usd, amount) == (sales_in_usd, sales)
+    assert in_usd > amount > 0
+
+
+def test_late_and_corrected_rates_repair_sales_of_the_day_before(platform: Platform) -> None:
+    """A sale of day 1 has another rate after day 2, and it is the one of the sources then."""
+    before, after = ({"fact_sales": gold(platform, day, "fact_sales")["fact_sales"]} for day in (1, 2))
+    rates = "SELECT order_id, line_number, usd_rate FROM fact_sales WHERE order_date <= DATE '2025-10-01'"
+    known = {row[:2]: row[2] for row in oracle.ask(rates, before)}
+    repaired = [row for row in oracle.ask(rates, after) if known.get(row[:2], row[2]) != row[2]]
+    assert repaired, "the shop must publish a rate late"
+    planted = json.loads((platform.home / "sandbox" / "shop" / "manifest" / "day-002.json").read_text())["planted"]
+    assert {"late_rate", "corrected_rate"} <= {fault["kind"] for fault in planted}
+
+
+@pytest.mark.parametrize("day", DAYS)
 def test_behaviour_of_every_day_equals_the_sources(platform: Platform, day: int) -> None:
     expected = oracle.ask(oracle.EVENTS, platform.sources[day])
     assert len(expected) > 30

@@ -1,5 +1,6 @@
 """Policy over every table folder: what a reader, an owner and the machinery may rely on."""
 
+import shutil
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from sqlglot import exp
 from sqlglot.lineage import lineage
 from sqlglot.optimizer.qualify import qualify
 
-from lakehouse.contracts import Contract, load_contract
+from lakehouse.contracts import Contract, ContractError, load_contract
+from lakehouse.transform.precedence import check_precedence
+from lakehouse.transform.sql import parse_transform
 
 ROOT = Path(__file__).parents[2] / "include" / "tables"
 FOLDERS = {f"{path.parent.name}.{path.name}": path for path in sorted(ROOT.glob("*/*")) if path.is_dir()}
@@ -70,7 +73,7 @@ def catalog() -> dict[str, dict[str, dict[str, str]]]:
 def test_the_shop_is_complete() -> None:
     assert {layer: sum(c.layer == layer for c in CONTRACTS.values()) for layer in LAYERS} == {
         "bronze": 10,
-        "silver": 6,
+        "silver": 9,
         "gold": 5,
     }
 
@@ -264,3 +267,79 @@ def test_what_stems_from_pii_is_marked_wherever_it_goes(name: str) -> None:
         }
         expected = "pseudonymous" if roots & sensitive else ""
         assert column.classification == expected, (column.name, roots)
+
+
+@every_computed
+def test_a_table_says_which_source_wins_and_keeps_to_it(name: str) -> None:
+    check_precedence(CONTRACTS[name], parse_transform(FOLDERS[name]), CONTRACTS)
+
+
+def test_customers_say_it_of_every_column() -> None:
+    assert [c.name for c in CONTRACTS["silver.customers"].columns if not c.precedence] == []
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new", "told"),
+    [
+        (
+            "customers",
+            "COALESCE(contacts.phone, shop.phone)",
+            "COALESCE(shop.phone, contacts.phone)",
+            "column phone: precedence is silver.contacts > bronze.customers, "
+            "its SQL takes bronze.customers > silver.contacts",
+        ),
+        (
+            "customers",
+            "  shop.city,",
+            "  COALESCE(shop.city, accounts.country) AS city,",
+            "column city: precedence is bronze.customers, its SQL takes bronze.customers > silver.accounts",
+        ),
+        (
+            "customers",
+            "  shop.segment,",
+            "  CASE WHEN contacts.phone IS NULL THEN shop.segment ELSE 'business' END AS segment,",
+            "column segment: precedence is bronze.customers, its SQL takes bronze.customers with silver.contacts",
+        ),
+        (
+            "orders",
+            "MAX(converted.usd_rate) AS usd_rate",
+            "COALESCE(MAX(order_lines.line_amount), MAX(converted.usd_rate)) AS usd_rate",
+            "column usd_rate: precedence is not stated, its SQL takes bronze.order_items > "
+            "bronze.orders with silver.exchange_rates",
+        ),
+    ],
+)
+def test_sql_that_takes_another_source_is_told(tmp_path: Path, table: str, old: str, new: str, told: str) -> None:
+    folder = tmp_path / "silver" / table
+    shutil.copytree(FOLDERS[f"silver.{table}"], folder)
+    file = folder / "transform.sql"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(ContractError) as caught:
+        check_precedence(load_contract(folder), parse_transform(folder), CONTRACTS)
+    ((line, what, _),) = caught.value.problems
+    assert what == told
+    column = (folder / "contract.odcs.yaml").read_text().splitlines()[line - 1]
+    assert column.strip() == f"- name: {told.split(':')[0].removeprefix('column ')}"
+
+
+@every_computed
+def test_no_null_key_gathers_rows_where_one_core_would_have_them_all(name: str) -> None:
+    """Windows and groupings over a table have a column that is never null, or that nulls were left out by."""
+    for select in tree(name).find_all(exp.Select):
+        tables = [
+            t for t in (select.args.get("from_"),) if t is not None and isinstance(t.this, exp.Table) and t.this.db
+        ]
+        if not tables or select.args.get("joins"):
+            continue
+        contract = CONTRACTS[f"{tables[0].this.db}.{tables[0].this.name}"]
+        kept = {c.name for c in contract.columns if c.required}
+        where = select.args.get("where")
+        for test in where.find_all(exp.Not) if where else []:
+            if isinstance(test.this, exp.Is) and isinstance(test.this.expression, exp.Null):
+                kept.add(test.this.this.name)
+        group = select.args.get("group")
+        keys = [group.expressions] if group else []
+        keys += [window.args["partition_by"] for window in select.find_all(exp.Window)]
+        for columns in keys:
+            assert {c.name for c in columns} & kept, (name, [c.sql() for c in columns])

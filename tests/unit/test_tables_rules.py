@@ -23,15 +23,20 @@ PROMISED = {
     "gold.fact_behavior": "date_key_references customer_sk_references product_sk_references event_type_known has_rows "
     "signed_in_customers_resolved? fewer_purchases_than_views? event_id_unique",
     "gold.fact_sales": "date_key_references customer_sk_references product_sk_references status_known currency_known "
-    "quantity_positive net_amount_not_negative has_rows amounts_add_up average_order_value_plausible? "
-    "net_amount_reconciles? sales_are_of_the_day? lines_as_usual? customers_resolved? products_resolved? "
+    "quantity_positive net_amount_not_negative usd_rate_plausible has_rows amounts_add_up "
+    "average_order_value_plausible? net_amount_reconciles? usd_amount_reconciles? sales_are_of_the_day? "
+    "lines_as_usual? customers_resolved? products_resolved? "
     "order_id_line_number_unique",
+    "silver.accounts": "account_id_unique",
     "silver.behavior_events": "event_type_known customer_id_references? product_id_references? event_id_unique",
+    "silver.contacts": "account_id_references? contact_id_unique",
     "silver.customer_activity": "cancelled_within_orders customer_id_unique",
     "silver.customers": "segment_known customer_id_unique",
+    "silver.exchange_rates": "rate_positive stretches_last stretches_do_not_overlap "
+    "base_currency_currency_valid_from_unique",
     "silver.order_items": "order_id_references? product_id_references? quantity_positive line_amount_not_negative "
     "order_id_line_number_unique",
-    "silver.orders": "customer_id_references? status_known currency_known order_id_unique",
+    "silver.orders": "customer_id_references? status_known currency_known usd_rate_known? order_id_unique",
     "silver.products": "currency_known product_id_unique",
 }
 

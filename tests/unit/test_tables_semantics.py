@@ -94,6 +94,19 @@ def event(event_id: str, /, **changed: Any) -> Row:
     } | changed  # fmt: skip
 
 
+def rate(hour: datetime, value: str, /, **changed: Any) -> Row:
+    return {
+        "base_currency": "EUR", "currency": "USD", "rate_ts": hour, "rate": value, "published_at": hour, "_row_hash": 0,
+    } | changed  # fmt: skip
+
+
+def priced(lake: duckdb.DuckDBPyConnection) -> dict[int, tuple[Any, Any]]:
+    """{order_id: (rate, amount in USD)} after the rates in bronze."""
+    lake.execute("DELETE FROM silver.exchange_rates")
+    kept(lake, "silver.exchange_rates")
+    return {row["order_id"]: (row["usd_rate"], row["order_amount_usd"]) for row in run(lake, "silver.orders")}
+
+
 def version(entity: str, sk: int, key: int, since: datetime, until: datetime) -> Row:
     return {f"{entity}_sk": sk, f"{entity}_id": key, "valid_from": since, "valid_to": until, "is_current": False}
 
@@ -150,6 +163,121 @@ def test_a_line_amount_is_exact_and_no_discount_is_zero(lake: duckdb.DuckDBPyCon
     first, second = run(lake, "silver.order_items")
     assert (first["line_amount"], first["discount"]) == (Decimal("29.00"), Decimal("0.97"))
     assert (second["line_amount"], second["discount"]) == (Decimal("29.97"), Decimal("0.00"))
+
+
+def test_an_order_has_the_latest_rate_at_or_before_its_time(lake: duckdb.DuckDBPyConnection) -> None:
+    just_before = NOON.replace(hour=11, minute=59, second=59, microsecond=999999)
+    put(lake, "bronze.orders", order(1, order_ts=NOON), order(2, order_ts=just_before), order(3, order_ts=at(9)))
+    put(lake, "bronze.order_items", *(item(n, 1, unit_price="10.00", quantity=1, discount=None) for n in (1, 2, 3)))
+    put(lake, "bronze.fx_rates", rate(at(10), "1.1"), rate(NOON, "1.2"))
+    assert priced(lake) == {
+        1: (Decimal("1.2"), Decimal("12.00")),
+        2: (Decimal("1.1"), Decimal("11.00")),
+        3: (None, None),
+    }
+
+
+def test_a_late_rate_and_a_correction_repair_what_they_touch(lake: duckdb.DuckDBPyConnection) -> None:
+    put(lake, "bronze.orders", order(1, order_ts=at(10)), order(2, order_ts=at(11)), order(3, order_ts=at(13)))
+    put(lake, "bronze.order_items", *(item(n, 1, unit_price="10.00", quantity=1, discount=None) for n in (1, 2, 3)))
+    put(lake, "bronze.fx_rates", rate(at(10), "1.1"), rate(NOON, "1.2"))
+    assert [dollars for _, dollars in priced(lake).values()] == [Decimal(11), Decimal(11), Decimal(12)]
+    put(lake, "bronze.fx_rates", rate(at(11), "1.5", published_at=at(9, day=2)))
+    assert [dollars for _, dollars in priced(lake).values()] == [Decimal(11), Decimal(15), Decimal(12)]
+    put(lake, "bronze.fx_rates", rate(NOON, "1.3", published_at=at(9, day=2)))
+    # What was published earlier does not come back, however late it is read.
+    put(lake, "bronze.fx_rates", rate(at(11), "9.9", published_at=at(11)))
+    assert [dollars for _, dollars in priced(lake).values()] == [Decimal(11), Decimal(15), Decimal(13)]
+
+
+def test_a_rate_holds_for_three_days_and_no_longer(lake: duckdb.DuckDBPyConnection) -> None:
+    last = datetime(2025, 10, 4, 11, 59, 59, 999999)
+    times = [NOON, at(0, day=2), at(23, day=3), last, at(12, day=4)]
+    put(lake, "bronze.orders", *(order(n, order_ts=time) for n, time in enumerate(times)))
+    put(lake, "bronze.fx_rates", rate(NOON, "1.2"))
+    assert [found for found, _ in priced(lake).values()] == [Decimal("1.2")] * 4 + [None]
+
+
+def test_other_currencies_go_by_way_of_the_euro_and_need_both_rates(lake: duckdb.DuckDBPyConnection) -> None:
+    put(
+        lake,
+        "bronze.orders",
+        order(1, currency="GBP"),
+        order(2, currency="USD"),
+        order(3, currency="GBP", order_ts=at(9)),
+    )
+    put(lake, "bronze.order_items", item(1, 1, unit_price="100.00", quantity=1, discount=None))
+    put(lake, "bronze.fx_rates", rate(at(9), "1.25"), rate(NOON, "0.9", currency="GBP"))
+    assert priced(lake) == {
+        1: (Decimal("1.3888888889"), Decimal("138.89")),
+        2: (Decimal(1), Decimal(0)),
+        3: (None, None),
+    }
+
+
+def test_lines_are_rounded_one_by_one_as_the_facts_are(lake: duckdb.DuckDBPyConnection) -> None:
+    put(lake, "bronze.orders", order(1))
+    put(lake, "bronze.order_items", *(item(1, n, unit_price="0.02", quantity=1, discount=None) for n in (1, 2, 3)))
+    put(lake, "bronze.order_items", item(1, 4, is_deleted=True))
+    put(lake, "bronze.fx_rates", rate(NOON, "1.25"))
+    kept(lake, "silver.exchange_rates")
+    (whole,) = kept(lake, "silver.orders")
+    kept(lake, "silver.order_items")
+    assert (whole["lines_count"], whole["order_amount"], whole["order_amount_usd"]) == (
+        3,
+        Decimal("0.06"),
+        Decimal("0.09"),
+    )
+    facts = run(lake, "gold.fact_sales")
+    assert [(row["gross_amount_usd"], row["net_amount_usd"]) for row in facts] == [(Decimal("0.03"),) * 2] * 3
+
+
+def test_the_shop_wins_where_it_speaks_and_sales_adds_companies(lake: duckdb.DuckDBPyConnection) -> None:
+    shop = {"segment": "business", "is_deleted": False, "updated_at": NOON, "_row_hash": 0}
+    sales = {"account_id": "A", "is_deleted": False, "system_modstamp": NOON, "_row_hash": 0}
+    put(
+        lake,
+        "bronze.customers",
+        shop | {"customer_id": 1, "email": "shop", "phone": "shop"},
+        shop | {"customer_id": 2, "email": None, "phone": "shop"},
+        shop | {"customer_id": 3, "email": "shop", "phone": "shop"},
+    )
+    put(
+        lake,
+        "bronze.salesforce_contacts",
+        sales | {"contact_id": "P", "customer_id": 1, "email": "sales", "phone": "sales"},
+        sales | {"contact_id": "Q", "customer_id": 2, "email": "sales", "phone": None},
+        sales | {"contact_id": "R", "customer_id": 3, "email": "sales", "phone": "sales", "is_deleted": True},
+        sales | {"contact_id": "S", "customer_id": 4, "email": "sales", "phone": "sales"},
+    )
+    put(lake, "bronze.salesforce_accounts", sales | {"account_name": "Novák Ltd", "country": "GB"})
+    kept(lake, "silver.contacts")
+    kept(lake, "silver.accounts")
+
+    def found() -> list[tuple[Any, ...]]:
+        names = ("customer_id", "email", "phone", "account_id", "account_name", "account_country")
+        return sorted(tuple(row[name] for name in names) for row in run(lake, "silver.customers"))
+
+    assert found() == [
+        (1, "shop", "sales", "A", "Novák Ltd", "GB"),
+        (2, "sales", "shop", "A", "Novák Ltd", "GB"),
+        (3, "shop", "shop", None, None, None),
+    ]
+    # A company that sales deletes leaves its id; a person that moves takes it along.
+    put(lake, "bronze.salesforce_accounts", sales | {"system_modstamp": at(13), "is_deleted": True})
+    put(
+        lake,
+        "bronze.salesforce_contacts",
+        sales | {"contact_id": "P", "customer_id": 3, "phone": "moved", "system_modstamp": at(13)},
+    )
+    for table in ("contacts", "accounts"):
+        lake.execute(f"DELETE FROM silver.{table}")
+        kept(lake, f"silver.{table}")
+    assert found() == [
+        (1, "shop", "shop", None, None, None),
+        (2, "sales", "shop", "A", None, None),
+        (3, "shop", "moved", "A", None, None),
+    ]
 
 
 def test_an_event_sent_again_counts_once_as_last_delivered(lake: duckdb.DuckDBPyConnection) -> None:

@@ -1,4 +1,5 @@
 -- One row per order line, pointing at the customer and product as they were when the order was placed.
+-- In USD at the rate of the order's time, each amount rounded half up to the cent by itself.
 -- A line whose order is deleted or has not arrived waits for it; an unknown member is -1 until it comes.
 SELECT
   order_lines.order_id,
@@ -17,7 +18,12 @@ SELECT
   order_lines.unit_price,
   order_lines.discount,
   CAST(order_lines.quantity * order_lines.unit_price AS DECIMAL(18, 2)) AS gross_amount,
-  order_lines.line_amount AS net_amount
+  order_lines.line_amount AS net_amount,
+  orders.usd_rate,
+  CAST(
+    CAST(order_lines.quantity * order_lines.unit_price AS DECIMAL(18, 2)) * orders.usd_rate AS DECIMAL(18, 2)
+  ) AS gross_amount_usd,
+  CAST(order_lines.line_amount * orders.usd_rate AS DECIMAL(18, 2)) AS net_amount_usd
 FROM silver.order_items AS order_lines
 INNER JOIN silver.orders AS orders ON order_lines.order_id = orders.order_id
 LEFT JOIN gold.dim_customer AS customers
