@@ -77,7 +77,8 @@ def chosen() -> list[Case]:
     # Tables one after the other: what they begin with is made once for each.
     one = draw.choice([ORDERS, EVENTS, COMPUTED])
     rest = draw.sample([case for case in WORKER if case.table == one], 2)
-    return [case for case in WORKER if case.table == WHOLE] + [draw.choice([c for c in SPARK if c.table == WHOLE])] + rest
+    whole = [case for case in WORKER if case.table == WHOLE]
+    return [*whole, draw.choice([case for case in SPARK if case.table == WHOLE]), *rest]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from lakehouse.spark import session_id
 from tests.integration import kill_matrix
 from tests.integration.attempt import STATEMENTS, await_frozen, begin, begin_statement, end_of, warm_up
 from tests.integration.conftest import Lakehouse, lake_at
-from tests.integration.kill_matrix import ALL, CASES, COMPUTED, GOOD, INPUT, ORDERS, PRICES, SOURCED, Case, Told
+from tests.integration.kill_matrix import ALL, CASES, COMPUTED, GOOD, INPUT, ORDERS, PRICES, Case, Told
 from tests.platform import bring_back
 from tests.shop import Sources, adopt
 
@@ -214,8 +214,10 @@ class Found:
         landed = ""
         if events and events[0].windows:
             folder = Path(paths.landing(table, events[0].batch_id, events[0].load))
-            files = len(landing_files(folder))
-            landed = "all slices" if (folder / WHOLE).exists() else f"{files} of {len(slices_of(folder))} slices" if files else ""
+            if (folder / WHOLE).exists():
+                landed = "all slices"
+            elif files := landing_files(folder):
+                landed = f"{len(files)} of {len(slices_of(folder))} slices"
         return cls(
             landed,
             open_branches(table),
@@ -293,9 +295,8 @@ def test_death_is_mended_by_the_next_attempt(
 ) -> None:
     stages.after(case.table)
     lake = enter(stages.before(case.table))
-    before, began = Found.now(case.table), time.monotonic()
-    left = then = before
-    verdict, did = "FAILED", ""
+    left = before = Found.now(case.table)
+    verdict, did, seconds = "FAILED", "", 0.0
     try:
         {"worker": kill_worker, "Spark": kill_spark}[case.who](case, stand_ins)
         check_all_or_nothing(stages, case.table, stand_ins)
@@ -306,7 +307,7 @@ def test_death_is_mended_by_the_next_attempt(
         check_as_undisturbed(stages, case.table, stand_ins)
         verdict = GOOD
     finally:
-        report.append(Told(case, left.told(before), did, time.monotonic() - began, verdict))
+        report.append(Told(case, left.told(before), did, seconds, verdict))
 
 
 @pytest.mark.parametrize("table", kill_matrix.STATEMENTS if ALL else [kill_matrix.WHOLE])

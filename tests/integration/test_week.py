@@ -124,21 +124,23 @@ def test_books_balance_before_and_after_replays(week: tuple[Lakehouse, Sources])
         assert book.total.parts["inserted"] == len(read_rows(paths.table(table))) > 0
         aside = sum(count for (name, *_), count in expected.items() if name == table)
         assert book.total.parts["quarantined"] == aside == sum(book.quarantine.values())
-    rows, versions = lake.rows("bronze.behavior_events"), latest_version(paths.table("bronze.behavior_events"))
+    events = lake.rows("bronze.behavior_events"), latest_version(paths.table("bronze.behavior_events"))
 
     # Another currency is welcome from now on: its orders pass. Lines without a quantity are given up.
     contract = lake.tables / "bronze" / "orders" / "contract.odcs.yaml"
     contract.write_text(contract.read_text().replace("[USD, EUR, GBP]", "[USD, EUR, GBP, XXX]"))
-    strange = sum(count for (table, rule, *_), count in expected.items() if (table, rule) == ("bronze.orders", "currency_known"))
+    strange = sum(
+        n for (table, rule, *_), n in expected.items() if (table, rule) == ("bronze.orders", "currency_known")
+    )
     (done,) = run("quarantine", "replay", "--table", "orders", "--rule", "currency_known")
     assert (done["new"], done["quarantined"]) == (strange, 0)
-    given_up = sum(count for (_, rule, *_), count in expected.items() if rule == "quantity_positive")
+    given_up = sum(n for (_, rule, *_), n in expected.items() if rule == "quantity_positive")
     words = ["--table", "order_items", "--rule", "quantity_positive", "--reason", "never sold", "--yes"]
     assert f"{given_up} rows of bronze.order_items discarded" in run("quarantine", "discard", *words, plain=True)
     # A day of events once more, from its landing files: nothing is new.
     (again,) = run("replay", "behavior_events", "--start", "2025-10-04", "--end", "2025-10-04")
     assert (again["new"], again["duplicates"] > 0) == (0, True)
-    assert (lake.rows("bronze.behavior_events"), latest_version(paths.table("bronze.behavior_events"))) == (rows, versions)
+    assert (lake.rows("bronze.behavior_events"), latest_version(paths.table("bronze.behavior_events"))) == events
 
     after = balanced()
     total = found["bronze.orders"].total.parts["quarantined"]
