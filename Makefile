@@ -80,7 +80,7 @@ format: $(DEV_STAMP)  ## ruff and sqlfluff, in place
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 	@$(BIN)/sqlfluff fix --disable-progress-bar --quiet include/tables
 
-kill-matrix: $(DEV_STAMP)  ## death at every step of the pipeline, not the sample that `make test` takes
+kill-matrix: $(DEV_STAMP)  ## death at every step of every kind of source, and its page; 20 minutes
 	@LAKEHOUSE_KILL_MATRIX=all $(BIN)/python -m pytest tests/integration/test_kill_points.py
 
 thorough: $(DEV_STAMP)  ## properties with very many examples, longer races, months of random operations

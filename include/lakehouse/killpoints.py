@@ -1,7 +1,7 @@
 """Places where a test may kill the process, to see that the next attempt ends right. In production they do nothing.
 
-`reach(name)` kills when LAKEHOUSE_KILL_POINT is that name: the process LAKEHOUSE_KILL_PID, or this one. By SIGKILL, so
-that neither `finally` nor `atexit` runs: what a machine does that loses its power.
+`reach(name)` kills this process when LAKEHOUSE_KILL_POINT is that name. By SIGKILL, so that neither `finally` nor
+`atexit` runs: what a machine does that loses its power.
 """
 
 from __future__ import annotations
@@ -51,4 +51,4 @@ POINTS = (
 def reach(name: str) -> None:
     """The process has come to the point `name`."""
     if os.environ.get("LAKEHOUSE_KILL_POINT") == name:
-        os.kill(int(os.environ.get("LAKEHOUSE_KILL_PID") or os.getpid()), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)

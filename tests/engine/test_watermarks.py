@@ -26,6 +26,8 @@ from lakehouse.ledger.windows import Window
 from lakehouse.manifest import ManifestError, compile_manifest, folders
 from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.pipeline.events import event_of
+from lakehouse.pipeline.extract import source_of
+from lakehouse.pipeline.plan import due_windows
 from lakehouse.pipeline.publish import publish
 from lakehouse.pipeline.reconcile import reconciled_events
 from lakehouse.pipeline.watermark import WatermarkRefused, follow, set_watermark
@@ -66,6 +68,12 @@ def load(low: int, high: int, *, rows: bool = False, name: str = "", number: int
     return done
 
 
+def due(n: int) -> tuple[Window, ...]:
+    """What the run of day `n` loads."""
+    run = Run(f"due-{n}", "scheduled", end=day(n), start=day(n - 1))
+    return due_windows(source_of(load_contract(paths.contract_folder(TABLE))), run, reconciled_events(TABLE))
+
+
 def stored() -> datetime | None:
     return watermarks.store().get(KEY)
 
@@ -74,6 +82,10 @@ def run(*words: str, code: int = 0, **options: Any) -> str:
     done = CliRunner().invoke(app, list(words), catch_exceptions=False, **options)
     assert done.exit_code == code, done.output
     return done.stdout
+
+
+#: What else may be lost together with the store, or in its place.
+every_loss = pytest.mark.parametrize("lost", ["store", "events of a load", "ledger"])
 
 
 def test_back_reopens_and_forward_skips_on_record(orders: Any) -> None:
@@ -95,9 +107,11 @@ def test_back_reopens_and_forward_skips_on_record(orders: Any) -> None:
     assert set_watermark(orders, day(7), "bob", "again") is None
 
 
-def test_a_copy_ahead_of_the_ledger_stays_until_somebody_says_so(orders: Any) -> None:
+def test_mark_without_data(orders: Any) -> None:
+    """A copy ahead of what was loaded stays until somebody says so, and no run believes it: all that lacks is due."""
     load(0, 3)
     watermarks.store().update(KEY, lambda held: day(9))
+    assert due(10) == (Window(day(3), day(10)),)
     assert follow(orders) == day(9)
     assert set_watermark(orders, day(3), "ann", "a wrong hand was at it")
     assert stored() == day(3)
@@ -147,13 +161,22 @@ def test_text_that_is_no_moment_counts_as_none_and_is_written_anew(orders: Any) 
     assert (rows[KEY]["stored"], rows[KEY]["state"]) == (day(3).isoformat(), "ok")
 
 
-@pytest.mark.parametrize("lost", ["store", "events of a load", "ledger"])
-@pytest.mark.parametrize("truncated", [False, True])
-def test_rebuild(orders: Any, lost: str, truncated: bool) -> None:
-    """ING-3: whatever is lost comes back from ledger and tables; no source is asked."""
+@every_loss
+def test_store_lost(orders: Any, lost: str) -> None:
+    """ING-3: whatever is lost comes back from ledger and tables; the source is not read from zero."""
+    rebuild(lost, truncated=False)
+    assert due(13) == (Window(day(12), day(13)),)
+
+
+@every_loss
+def test_rebuild_with_the_log_truncated_to_a_checkpoint(orders: Any, lost: str) -> None:
+    rebuild(lost, truncated=True)
+
+
+def rebuild(lost: str, *, truncated: bool) -> None:
     for n in range(12):
         load(n, n + 1, rows=True)
-    follow(orders)
+    follow(load_contract(paths.contract_folder(TABLE)))
     table = paths.table(TABLE)
     assert latest_version(table) == 11
     if truncated:

@@ -1,17 +1,21 @@
-"""One attempt at a table in a process of its own, which dies or freezes at a kill point.
+"""One attempt at a table in a process of its own, which dies or freezes at a kill point, or whose Spark server dies.
 
 The processes are forked from a server that has imported everything and opened nothing, so each starts at once.
 """
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Mapping
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -20,8 +24,19 @@ from tests.integration.conftest import Lakehouse
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    [__name__, "great_expectations", "pyspark.sql.connect.session", "snowflake.connector", "deltalake", "duckdb"]
+    [
+        __name__,
+        "boto3",
+        "deltalake",
+        "duckdb",
+        "great_expectations",
+        "psycopg2",
+        "pyspark.sql.connect.session",
+        "snowflake.connector",
+    ]
 )
+#: In the home of an attempt that counted: {step: its statements}.
+STATEMENTS = "statements.json"
 
 
 def warm_up() -> None:
@@ -29,13 +44,17 @@ def warm_up() -> None:
     forkserver.ensure_running()
 
 
-def begin(table: str, start: str, end: str, point: str, *, freeze: bool = False, pid: int = 0) -> BaseProcess:
-    """Run `table` for (start, end] as this process would; at `point` it is killed, or the process `pid` in its place.
+def begin(
+    table: str, start: str, end: str, point: str = "", *, freeze: bool = False, statement: str = "", pid: int = 0
+) -> BaseProcess:
+    """Run `table` for (start, end] as this process would.
 
-    With `freeze` it only stops there, until it gets SIGCONT.
+    At `point` it is killed; with `freeze` it only stops there, until it gets SIGCONT. While `statement` runs (a step
+    and a number from 1, as "transform 2") the Spark server `pid` is killed; where there is no such statement, the
+    attempt leaves the numbers of those there were in STATEMENTS.
     """
-    environ = {**os.environ, "LAKEHOUSE_KILL_POINT": point, "LAKEHOUSE_KILL_PID": str(pid or "")}
-    process = _CONTEXT.Process(target=_attempt, args=(environ, table, start, end, freeze))
+    environ = {**os.environ, "LAKEHOUSE_KILL_POINT": point}
+    process = _CONTEXT.Process(target=_attempt, args=(environ, table, start, end, freeze, statement, pid))
     process.start()
     return process
 
@@ -61,12 +80,47 @@ def await_frozen(process: BaseProcess) -> None:
         time.sleep(0.02)
 
 
-def _attempt(environ: Mapping[str, str], table: str, start: str, end: str, freeze: bool) -> None:
+def _attempt(
+    environ: Mapping[str, str], table: str, start: str, end: str, freeze: bool, statement: str, pid: int
+) -> None:
     _become(environ)
     if freeze:
         kill = os.kill
         os.kill = lambda pid, number: kill(pid, signal.SIGSTOP if number == signal.SIGKILL else number)
+    seen = _watch(table, statement, pid) if statement else None
     Lakehouse(settings().tables).run(table, start, end)
+    if seen is not None:
+        Path(settings().home, STATEMENTS).write_text(json.dumps(seen))
+
+
+def _watch(table: str, statement: str, pid: int) -> Counter[str]:
+    """Count the statements of each step from here on; while the one that is meant runs, the server dies."""
+    from pyspark.sql.connect.client import reattach
+    from pyspark.sql.connect.proto import base_pb2 as pb2
+
+    seen: Counter[str] = Counter()
+    stream = reattach.ExecutePlanResponseReattachableIterator
+    send = stream.__init__
+    states = pb2.GetStatusResponse.OperationStatus
+
+    def state_of(request: Any, stub: Any, metadata: Any) -> int:
+        asked = pb2.GetStatusRequest(session_id=request.session_id, user_context=request.user_context)
+        asked.operation_status.operation_ids.append(request.operation_id)
+        (told,) = stub.GetStatus(asked, metadata=metadata).operation_statuses
+        return int(told.state)
+
+    def sent(self: Any, request: Any, stub: Any, retrying: Any, metadata: Any) -> None:
+        send(self, request, stub, retrying, metadata)
+        step = next((tag for tag in request.tags if tag.startswith(f"{table}_")), "").removeprefix(f"{table}_")
+        seen[step] += 1
+        if f"{step} {seen[step]}" == statement:
+            while (state := state_of(request, stub, metadata)) != states.OPERATION_STATE_RUNNING:
+                # Not there yet, and never over: it is caught at work.
+                assert state == states.OPERATION_STATE_UNKNOWN, f"{statement} was over: {state}"
+            os.kill(pid, signal.SIGKILL)
+
+    stream.__init__ = sent  # type: ignore[method-assign]
+    return seen
 
 
 def _statement(environ: Mapping[str, str], session: str, sql: str) -> None:

@@ -81,10 +81,13 @@ class Lakehouse:
     def run(self, selector: str, start: str, end: str, kind: str = "scheduled", run_id: str = "") -> list[Batch]:
         """Run tables for (start, end]."""
         low, high = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (start, end))
-        this = Run(run_id or f"test/{start}/{end}/{kind}", kind, end=high, start=low)  # type: ignore[arg-type]
+        return self.run_as(selector, Run(run_id or f"test/{start}/{end}/{kind}", kind, end=high, start=low))  # type: ignore[arg-type]
+
+    def run_as(self, selector: str, run: Run) -> list[Batch]:
+        """Run tables for `run`."""
         tables = load()
         return run_tables(
-            tables, tables.select(selector), this, connections.open_source, lambda: b"key", lambda table, step: None
+            tables, tables.select(selector), run, connections.open_source, lambda: b"key", lambda table, step: None
         )
 
     def rows(self, name: str) -> list[dict[str, Any]]:

@@ -1,12 +1,9 @@
-"""Whatever step a process dies in, the next attempt ends as if nothing had happened (ING-2, ING-3).
-
-A few points of a seeded choice, and LAKEHOUSE_KILL_MATRIX=all for every one of them.
-"""
+"""Whoever dies wherever in a load, the next attempt ends as if nothing had happened (ING-2, ING-3)."""
 
 from __future__ import annotations
 
+import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -14,103 +11,88 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lakehouse import ledger, paths, watermarks
+from lakehouse import ledger, manifest, paths, watermarks
 from lakehouse.config import PROJECT
 from lakehouse.delta import commit_metadata, latest_version, read_rows, table_sql
 from lakehouse.delta.attempts import open_attempts
-from lakehouse.killpoints import POINTS
+from lakehouse.ingest.landing import WHOLE, landing_files, slices_of
 from lakehouse.ledger.state import covered
+from lakehouse.pipeline.batch import Batch
+from lakehouse.sandbox import processes
 from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.state import StateFile
 from lakehouse.spark import session_id
-from tests.integration.attempt import await_frozen, begin, begin_statement, end_of, warm_up
+from tests.integration import kill_matrix
+from tests.integration.attempt import STATEMENTS, await_frozen, begin, begin_statement, end_of, warm_up
 from tests.integration.conftest import Lakehouse, lake_at
-from tests.integration.test_pipeline import COLUMNS, LATEST, RULES, SILVER
+from tests.integration.kill_matrix import ALL, CASES, COMPUTED, GOOD, INPUT, ORDERS, PRICES, Case, Told
 from tests.platform import bring_back
+from tests.shop import Sources, adopt
 
-BRONZE, COMPUTED = "bronze.things", "silver.things"
-#: Which tables come by the points of a step.
-STEPS = {
-    "extract": (BRONZE,),
-    "load": (BRONZE,),
-    "quarantine": (BRONZE,),
-    "watermark": (BRONZE,),
-    "compute": (COMPUTED,),
-    "gate": (BRONZE, COMPUTED),
-    "batch": (BRONZE, COMPUTED),
-}
-CASES = [(point, table) for point in POINTS for table in STEPS.get(point.partition(".")[0], ())]
-ALL = os.environ.get("LAKEHOUSE_KILL_MATRIX") == "all"
-#: The most delicate moment, always: committed, and nobody has said so yet.
-ALWAYS = [("batch.committed", BRONZE), ("batch.committed", COMPUTED)]
-#: Those that the zombie and the sleeper below come by in any case.
-COVERED = [("compute.branched", COMPUTED), ("batch.ready", BRONZE)]
-SEED = int(os.environ.get("LAKEHOUSE_KILL_SEED") or 1)
-SAMPLE = ALWAYS + random.Random(SEED).sample([case for case in CASES if case not in ALWAYS + COVERED], 2)
-
-#: Slices of a day, so that an extract can break off between two of them.
-SOURCE = """
-- property: source
-  value: {connection: snowflake_default, type: snowflake, object: SHOP.PUBLIC.KILLED, cursor: at,
-    initialValue: "2025-10-01", lookback: PT6H, chunk: P1D, watermarkKey: things_max_ts}
-- {property: quarantineThreshold, value: 0.9}
-"""
-ROWS = """
-    (1, '2025-10-01 10:00:00', 1, 'a'), (2, '2025-10-01 20:00:00', 2, 'b'), (3, '2025-10-01 21:00:00', -3, 'c'),
-    (2, '2025-10-02 03:00:00', 20, 'b'), (4, '2025-10-02 10:00:00', 4, 'd'), (5, '2025-10-02 11:00:00', -5, 'e'),
-    (5, '2025-10-02 12:00:00', 5, 'e')
-"""
 FIRST, SECOND = ("2025-10-01", "2025-10-02"), ("2025-10-02", "2025-10-03")
+#: Less history, and slices of a day, so that an extract can break off between two of them.
+SLICED = {'"2025-08-31T00:00:00Z"': '"2025-09-30T00:00:00Z"', "lookback: PT6H": "lookback: PT6H\n      chunk: P1D"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stages:
-    """Three lakes that nobody disturbed, to copy and to compare with."""
+    """Lakes that nobody disturbed, to copy and to compare with: each made when it is first asked for."""
 
-    #: Both tables of the first day; the second day is in the source. In a sample no table yet, which is quicker: then
-    #: the second day's run loads both days.
-    first: Path
-    #: All of it in bronze.
-    loaded: Path
-    #: All of it in both.
-    done: Path
+    top: Path
+    stand_ins: Path
+    sources: Sources
+    made: set[Path] = field(default_factory=set)
 
     def before(self, table: str) -> Path:
-        """As it is before the second day's run of `table`."""
-        return self.first if table == BRONZE else self.loaded
+        """As it is before the second day's load of `table`, with the second day in the source."""
+        home = self.top / table / "before"
+        if home not in self.made:
+            if table == PRICES:
+                # Files are not asked for by time: the second day's come when the first day's are loaded.
+                self.sources.send(1)
+            with lake_at(home, self.stand_ins) as lake:
+                for name in (INPUT, COMPUTED) if table == COMPUTED else (table,):
+                    adopt(lake.tables, name)
+                    contract = lake.tables / Path(*name.split(".")) / "contract.odcs.yaml"
+                    text = contract.read_text()
+                    for old, new in SLICED.items():
+                        text = text.replace(old, new)
+                    contract.write_text(text)
+                lake.run("*", *FIRST)
+                self.sources.send(2)
+                if table == COMPUTED:
+                    lake.run(INPUT, *SECOND)
+            self.made.add(home)
+        return home
 
     def after(self, table: str) -> Path:
-        """As it is after that run."""
-        return self.loaded if table == BRONZE else self.done
+        """As it is after that load."""
+        home = self.top / table / "after"
+        if home not in self.made:
+            shutil.copytree(self.before(table), home)
+            with lake_at(home, self.stand_ins):
+                assert end_of(begin(table, *SECOND, statement="none 0")) == 0
+            self.made.add(home)
+        return home
 
 
 @pytest.fixture(scope="module")
-def stages(stand_ins: Path, tmp_path_factory: pytest.TempPathFactory) -> Stages:
+def stages(stand_ins: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
     warm_up()
     top = tmp_path_factory.mktemp("stages")
-    found = Stages(top / "first", top / "loaded", top / "done")
-    with lake_at(found.first, stand_ins) as lake:
-        lake.table(BRONZE, COLUMNS, SOURCE, rules=RULES)
-        lake.table(COMPUTED, SILVER, "- {property: strategy, value: merge}", LATEST)
-        lake.snowflake(
-            "CREATE OR REPLACE TABLE KILLED (ID NUMBER(18,0), CHANGED TIMESTAMP_NTZ, AMOUNT NUMBER(18,2), WHO VARCHAR)",
-            f"INSERT INTO KILLED VALUES {ROWS}",
-        )
-        if ALL:
-            lake.run("*", *FIRST)
-    shutil.copytree(found.first, found.loaded)
-    with lake_at(found.loaded, stand_ins) as lake:
-        lake.run(BRONZE, *SECOND)
-    shutil.copytree(found.loaded, found.done)
-    with lake_at(found.done, stand_ins) as lake:
-        lake.run(COMPUTED, *SECOND)
-    return found
+    sources = Sources(stand_ins, top / "sent")
+    with lake_at(top / "none", stand_ins):
+        sources.clear()
+        sources.live(2, files=False)
+        yield Stages(top, stand_ins, sources)
+        sources.clear()
 
 
 Enter = Callable[[Path], Lakehouse]
@@ -127,6 +109,21 @@ def enter(stand_ins: Path, tmp_path: Path) -> Iterator[Enter]:
             return opened.enter_context(lake_at(home, stand_ins))
 
         yield copy
+
+
+@pytest.fixture(scope="module")
+def report() -> Iterator[list[Told]]:
+    """What became of each case; of all of them there is a page."""
+    told: list[Told] = []
+    began = time.monotonic()
+    yield told
+    if ALL and len(told) == len(CASES):
+        kill_matrix.write(told, datetime.now(UTC).date().isoformat(), (time.monotonic() - began) / 60)
+
+
+def tables() -> list[str]:
+    """Tables of the lake at hand."""
+    return [entry.name for entry in manifest.load().entries]
 
 
 def rows(table: str) -> list[dict[str, Any]]:
@@ -146,7 +143,7 @@ def books() -> dict[str, Any]:
     told["lane"] = sorted(
         line.partition("quarantined_ts")[0] for file in lanes for line in file.read_text().splitlines()
     )
-    for table in (BRONZE, COMPUTED):
+    for table in tables():
         events = [e for e in ledger.read(table) if e.event == "published"]
         told[table] = {
             "rows": rows(table),
@@ -162,7 +159,7 @@ def books() -> dict[str, Any]:
 
 def check_once(said: int) -> None:
     """No batch was committed twice, and no load was put on record more often than `said`."""
-    for table in (BRONZE, COMPUTED):
+    for table in tables():
         path = paths.table(table)
         commits = [commit_metadata(path, version) or {} for version in range(latest_version(path) + 1)]
         assert max(Counter(told["batch_id"] for told in commits).values(), default=1) == 1, table
@@ -171,8 +168,8 @@ def check_once(said: int) -> None:
 
 
 def check_all_or_nothing(stages: Stages, table: str, stand_ins: Path) -> None:
-    """The table is as before the run or as after it; the other is as it was."""
-    here = {name: rows(name) for name in (BRONZE, COMPUTED)}
+    """The table is as before the load or as after it; what it reads is as it was."""
+    here = {name: rows(name) for name in tables()}
     with lake_at(stages.before(table), stand_ins):
         before = {name: rows(name) for name in here}
     with lake_at(stages.after(table), stand_ins):
@@ -185,88 +182,178 @@ def check_as_undisturbed(stages: Stages, table: str, stand_ins: Path, said: int 
     """Everything is as it would be, each once, and nothing of an attempt is left over."""
     told = books()
     check_once(said)
-    for top in (*map(paths.table, (BRONZE, COMPUTED)), paths.ops("quarantine")):
-        assert [batch.name for batch in Path(top, "_branch").glob("*") if open_attempts(top, batch.name)] == []
+    assert open_branches(*tables()) == 0
     with lake_at(stages.after(table), stand_ins):
         expected = books()
+    assert expected["quarantine"] or table == COMPUTED
     assert told == expected
+
+
+def open_branches(*names: str) -> int:
+    """Attempts that left a branch of these tables, or of quarantine."""
+    tops = [*map(paths.table, names), paths.ops("quarantine")]
+    return sum(len(open_attempts(top, batch.name)) for top in tops for batch in Path(top, "_branch").glob("*"))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What can be seen of the second day's load from outside."""
+
+    landed: str
+    branches: int
+    aside: int
+    version: int
+    recorded: bool
+    mark: Any
+
+    @classmethod
+    def now(cls, table: str) -> Found:
+        """As it is."""
+        run = f"test/{SECOND[0]}/{SECOND[1]}/scheduled"
+        events = [event for event in ledger.read(table) if event.run_id == run]
+        landed = ""
+        if events and events[0].windows:
+            folder = Path(paths.landing(table, events[0].batch_id, events[0].load))
+            if (folder / WHOLE).exists():
+                landed = "all slices"
+            elif files := landing_files(folder):
+                landed = f"{len(files)} of {len(slices_of(folder))} slices"
+        return cls(
+            landed,
+            open_branches(table),
+            len(read_rows(paths.ops("quarantine"))),
+            latest_version(paths.table(table)),
+            any(event.event == "published" for event in events),
+            watermarks.store().all(),
+        )
+
+    def told(self, before: Found) -> str:
+        """In words, beside what there was before the load."""
+        said = [
+            self.landed,
+            f"{self.aside - before.aside} rows of quarantine" if self.aside > before.aside else "",
+            "a branch" if self.branches == 1 else f"{self.branches} branches" if self.branches else "",
+            "the commit" if self.version > before.version else "",
+            "the ledger's word" if self.recorded else "",
+            "the watermark" if self.mark != before.mark else "",
+        ]
+        return ", ".join(filter(None, said)) or "nothing"
+
+
+def next_attempt(left: Found, then: Found, batch: Batch) -> str:
+    """What the next attempt did, in words."""
+    said = []
+    if batch.windows:
+        said.append("read the rest" if " of " in left.landed else "read anew" if left.landed else "read")
+    if batch.load > 1:
+        said.append(f"as load {batch.load}, nothing new")
+    if left.branches:
+        said.append("dropped what was left")
+    if then.aside > left.aside:
+        said.append("set rows aside")
+    said.append("committed" if then.version > left.version else "found the commit")
+    if not left.recorded:
+        said.append("put it on record")
+    if then.mark != left.mark:
+        said.append("moved the watermark")
+    return ", ".join(said)
+
+
+def spark_server(stand_ins: Path) -> Any:
+    return StateFile(Layout(stand_ins).sandbox).load().services["spark"]
+
+
+def kill_worker(case: Case, stand_ins: Path) -> None:
+    assert end_of(begin(case.table, *SECOND, case.where)) == -signal.SIGKILL, "the point was not reached"
+
+
+def kill_spark(case: Case, stand_ins: Path) -> None:
+    """The server comes back while the attempt still hopes for it; then that one ends, well or not."""
+    server = spark_server(stand_ins)
+    attempt = begin(case.table, *SECOND, statement=case.where, pid=server.pid)
+    while processes.alive(server):
+        assert attempt.is_alive(), "the statement was not reached"
+        time.sleep(0.02)
+    bring_back(stand_ins)
+    assert end_of(attempt) in (0, 1)
 
 
 def test_every_point_of_the_steps_is_a_case() -> None:
     rooms = [PROJECT / "include" / "lakehouse" / room for room in ("pipeline", "bronze", "ingest", "transform")]
-    text = "".join(file.read_text() for room in rooms for file in room.glob("*.py"))
+    text = "".join(file.read_text() for room in rooms for file in room.rglob("*.py"))
     reached = re.findall(r'reach\("([\w.]+)"\)', text)
     assert len(reached) == len(set(reached)) >= 17
-    assert set(reached) == {point for point, _ in CASES}
+    for layer, table in (("bronze", ORDERS), ("silver", COMPUTED)):
+        steps = kill_matrix.STEPS[layer]
+        assert set(kill_matrix.points(table)) == {point for point in reached if point.partition(".")[0] in steps}
+    assert set(reached) == {case.where for case in kill_matrix.WORKER}
 
 
-@pytest.mark.parametrize(("point", "table"), CASES if ALL else SAMPLE)
-def test_death_at_any_point_is_mended_by_the_next_attempt(
-    point: str, table: str, stages: Stages, enter: Enter, stand_ins: Path
+@pytest.mark.parametrize("case", kill_matrix.chosen(), ids=str)
+def test_death_is_mended_by_the_next_attempt(
+    case: Case, stages: Stages, enter: Enter, stand_ins: Path, report: list[Told]
 ) -> None:
-    lake = enter(stages.before(table))
-    assert end_of(begin(table, *SECOND, point)) == -signal.SIGKILL, "the point was not reached"
-    check_all_or_nothing(stages, table, stand_ins)
-    lake.run(table, *SECOND)
-    check_as_undisturbed(stages, table, stand_ins)
+    stages.after(case.table)
+    lake = enter(stages.before(case.table))
+    left = before = Found.now(case.table)
+    verdict, did, seconds = "FAILED", "", 0.0
+    try:
+        {"worker": kill_worker, "Spark": kill_spark}[case.who](case, stand_ins)
+        check_all_or_nothing(stages, case.table, stand_ins)
+        left, began = Found.now(case.table), time.monotonic()
+        (batch,) = lake.run(case.table, *SECOND)
+        seconds = time.monotonic() - began
+        did = next_attempt(left, Found.now(case.table), batch)
+        check_as_undisturbed(stages, case.table, stand_ins)
+        verdict = GOOD
+    finally:
+        report.append(Told(case, left.told(before), did, seconds, verdict))
 
 
-@pytest.mark.parametrize(
-    ("point", "table"),
-    [("load.branched", BRONZE), ("load.appended", BRONZE), ("compute.applied", COMPUTED)] if ALL else [],
-)
-def test_death_of_spark_is_mended_by_the_next_attempt(
-    point: str, table: str, stages: Stages, enter: Enter, stand_ins: Path
-) -> None:
-    lake = enter(stages.before(table))
-    spark = StateFile(Layout(stand_ins).sandbox).load().services["spark"].pid
-    assert end_of(begin(table, *SECOND, point, pid=spark)) in (0, 1)
-    check_all_or_nothing(stages, table, stand_ins)
-    bring_back(stand_ins)
-    assert StateFile(Layout(stand_ins).sandbox).load().services["spark"].pid != spark, "the point was not reached"
-    lake.run(table, *SECOND)
-    check_as_undisturbed(stages, table, stand_ins)
+@pytest.mark.parametrize("table", kill_matrix.STATEMENTS if ALL else [kill_matrix.WHOLE])
+def test_every_statement_of_the_steps_is_a_case(table: str, stages: Stages) -> None:
+    assert json.loads((stages.after(table) / STATEMENTS).read_text()) == kill_matrix.STATEMENTS[table]
 
 
 @pytest.mark.parametrize("point", ["batch.ready", "batch.committed"] if ALL else ["batch.ready"])
 def test_a_publisher_that_wakes_late_changes_nothing(point: str, stages: Stages, enter: Enter, stand_ins: Path) -> None:
-    lake = enter(stages.first)
-    frozen = begin(BRONZE, *SECOND, point, freeze=True)
+    lake = enter(stages.before(PRICES))
+    frozen = begin(PRICES, *SECOND, point, freeze=True)
     try:
         await_frozen(frozen)
-        lake.run(BRONZE, *SECOND)
-        history = lake.log(BRONZE)
+        lake.run(PRICES, *SECOND)
+        history = lake.log(PRICES)
         os.kill(frozen.pid or 0, signal.SIGCONT)
         assert end_of(frozen) == 0
     finally:
         frozen.kill()
-    assert lake.log(BRONZE) == history
-    check_as_undisturbed(stages, BRONZE, stand_ins, said=1 if point == "batch.ready" else 2)
+    assert lake.log(PRICES) == history
+    check_as_undisturbed(stages, PRICES, stand_ins, said=1 if point == "batch.ready" else 2)
 
 
 def test_what_a_killed_attempt_left_running_is_ended(stages: Stages, enter: Enter, stand_ins: Path) -> None:
     """A killed client does not stop its statement; the next attempt does, and publishes its own rows only."""
-    lake = enter(stages.loaded)
-    assert end_of(begin(COMPUTED, *SECOND, "compute.branched")) == -signal.SIGKILL
-    path = paths.table(COMPUTED)
+    lake = enter(stages.before(PRICES))
+    assert end_of(begin(PRICES, *SECOND, "load.branched")) == -signal.SIGKILL
+    path = paths.table(PRICES)
     ((batch, (attempt, branch)),) = [
         (folder.name, found)
         for folder in Path(path, "_branch").iterdir()
         for found in open_attempts(path, folder.name).items()
     ]
     session = session_id(batch, attempt)
-    rows = "SELECT id, 1 FROM range(1000000000000)"
-    zombie = begin_statement(session, f"INSERT INTO {table_sql(branch.path)} (id, amount) {rows}")
-    while not list(Path(branch.path).glob("part-*")):
+    endless = "SELECT CAST(id AS STRING), 'north' FROM range(1000000000000)"
+    zombie = begin_statement(session, f"INSERT INTO {table_sql(branch.path)} (sku, vendor) {endless}")
+    while not list(Path(branch.path).rglob("part-*")):
         assert zombie.is_alive()
         time.sleep(0.05)
     zombie.kill()
     assert end_of(zombie) == -signal.SIGKILL
     assert running(session)
-    lake.run(COMPUTED, *SECOND)
+    lake.run(PRICES, *SECOND)
     with pytest.raises(Exception, match="SESSION_CLOSED"):
         running(session)
-    check_as_undisturbed(stages, COMPUTED, stand_ins)
+    check_as_undisturbed(stages, PRICES, stand_ins)
 
 
 def running(session: str) -> bool:

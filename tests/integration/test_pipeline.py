@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import pytest
 
 from lakehouse import ledger, paths, watermarks
+from lakehouse.books import books
 from lakehouse.bronze.load import LoadFailed
 from lakehouse.delta import latest_version, read_rows
-from lakehouse.ledger.state import watermark
 from lakehouse.pipeline import publish as publish_step
+from lakehouse.pipeline.batch import Run
 from lakehouse.quality import GateFailed
+from tests.integration.attempt import begin, end_of
 from tests.integration.conftest import Lakehouse
 
 COLUMNS = """
@@ -69,8 +72,8 @@ def ids(lake: Lakehouse) -> list[int]:
     return sorted(row["id"] for row in lake.rows("bronze.things"))
 
 
-def test_window_bounds_late_rows_ties_and_repeats(things: Lakehouse) -> None:
-    """ING-2, ING-5, ING-6: (low, high], ties at the boundary, rows committed below the mark, loads repeated."""
+def test_equal_timestamps_at_the_boundary(things: Lakehouse) -> None:
+    """ING-2, ING-6: windows are (low, high]; a tie that comes later is found, one seen again is not doubled."""
     put(
         things,
         (1, "2025-10-01 00:00:00", 1, "a"),
@@ -80,14 +83,9 @@ def test_window_bounds_late_rows_ties_and_repeats(things: Lakehouse) -> None:
     )
     things.run("bronze.things", "2025-10-01", "2025-10-02")
     assert ids(things) == [1, 2, 3]
-    put(
-        things,
-        (5, "2025-10-01 20:00:00", 5, "late"),
-        (6, "2025-10-02 00:00:00", 6, "tie"),
-        (2, "2025-10-02 00:00:00", 2, "b"),
-    )
+    put(things, (6, "2025-10-02 00:00:00", 6, "tie"), (2, "2025-10-02 00:00:00", 2, "b"))
     things.run("bronze.things", "2025-10-02", "2025-10-03")
-    assert ids(things) == [1, 2, 3, 4, 5, 6]
+    assert ids(things) == [1, 2, 3, 4, 6]
     version = latest_version(paths.table("bronze.things"))
     (again,) = things.run("bronze.things", "2025-10-02", "2025-10-03")
     assert again.counts["inserted"] == 0
@@ -95,13 +93,29 @@ def test_window_bounds_late_rows_ties_and_repeats(things: Lakehouse) -> None:
     assert latest_version(paths.table("bronze.things")) == version
 
 
-def test_a_cleared_run_loads_what_came_into_its_window_since(things: Lakehouse) -> None:
-    put(things, (1, "2025-10-01 10:00:00", 1, "a"))
+def test_late_commit_below_the_mark(things: Lakehouse) -> None:
+    """ING-5: the next load looks back over rows whose cursor the mark has passed; those it knows are no new ones."""
+    put(things, (1, "2025-10-01 19:00:00", 1, "a"))
     things.run("bronze.things", "2025-10-01", "2025-10-02")
-    put(things, (2, "2025-10-01 11:00:00", 2, "b"))
-    (second,) = things.run("bronze.things", "2025-10-01", "2025-10-02")
-    assert (second.load, second.counts["inserted"]) == (2, 1)
+    put(things, (2, "2025-10-01 20:00:00", 2, "late"))
+    (batch,) = things.run("bronze.things", "2025-10-02", "2025-10-03")
+    assert (batch.counts["inserted"], batch.counts["duplicates"]) == (1, 1)
     assert ids(things) == [1, 2]
+
+
+def test_two_runs_in_one_interval(things: Lakehouse) -> None:
+    """ING-1, ING-2: one by hand reads past its end, the interval's own and that one cleared find what came since."""
+    put(things, (1, "2025-10-01 10:00:00", 1, "a"))
+    by_hand = Run("by hand", "manual", end=datetime(2025, 10, 3, tzinfo=UTC))
+    things.run_as("bronze.things", by_hand)
+    put(things, (2, "2025-10-01 11:00:00", 2, "b"))
+    things.run("bronze.things", "2025-10-01", "2025-10-02")
+    assert ids(things) == [1, 2]
+    put(things, (3, "2025-10-01 12:00:00", 3, "c"))
+    (cleared,) = things.run("bronze.things", "2025-10-01", "2025-10-02")
+    assert (cleared.load, cleared.counts["inserted"], cleared.counts["duplicates"]) == (2, 1, 2)
+    assert ids(things) == [1, 2, 3]
+    assert watermarks.store().get("things_max_ts") == by_hand.end
 
 
 def test_bad_rows_are_set_aside_once_with_every_reason(things: Lakehouse) -> None:
@@ -131,7 +145,8 @@ def test_bad_rows_are_set_aside_once_with_every_reason(things: Lakehouse) -> Non
     assert sum(len(file.read_text().splitlines()) for file in lane) == 3
 
 
-def test_too_many_bad_rows_fail_the_load(things: Lakehouse) -> None:
+def test_mark_past_failed_rows(things: Lakehouse) -> None:
+    """CON-2, ING-3: a load with too many bad rows publishes nothing and moves no mark; the next one takes its rows."""
     put(
         things,
         (1, "2025-10-01 20:00:00", -1, "a"),
@@ -142,10 +157,11 @@ def test_too_many_bad_rows_fail_the_load(things: Lakehouse) -> None:
         things.run("bronze.things", "2025-10-01", "2025-10-02")
     assert latest_version(paths.table("bronze.things")) == -1
     assert watermarks.store().all() == {}
-    # Mended in the source, the same run goes through.
+    # Mended in the source, and nobody clears the run.
     things.snowflake(f"UPDATE {things.source} SET AMOUNT = 1")  # type: ignore[attr-defined]
-    things.run("bronze.things", "2025-10-01", "2025-10-02")
+    things.run("bronze.things", "2025-10-02", "2025-10-03")
     assert ids(things) == [1, 2, 3]
+    assert watermarks.store().get("things_max_ts") == datetime(2025, 10, 3, tzinfo=UTC)
 
 
 def test_what_turns_bad_between_two_attempts_is_set_aside_too(things: Lakehouse) -> None:
@@ -167,7 +183,7 @@ def test_what_turns_bad_between_two_attempts_is_set_aside_too(things: Lakehouse)
     )
 
 
-def test_death_between_commit_and_ledger_is_reconciled(things: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crash_after_commit_before_mark(things: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """ING-3: the commit is there, ledger and watermark do not say so. The next run puts it right."""
     put(things, (1, "2025-10-01 10:00:00", 1, "a"))
 
@@ -195,7 +211,7 @@ def test_death_between_commit_and_ledger_is_reconciled(things: Lakehouse, monkey
     assert (reconciled.event, reconciled.version, reconciled.counts["inserted"]) == ("published", 0, 1)
 
 
-def test_a_backfill_behind_the_mark_moves_nothing_back(things: Lakehouse) -> None:
+def test_backfill_older_than_the_mark(things: Lakehouse) -> None:
     """ING-4: an older state joins the log; the latest state, and the watermark, stay."""
     things.table("silver.things", SILVER, "- {property: strategy, value: merge}", LATEST)
     put(things, (1, "2025-10-03 10:00:00", 3, "new"))
@@ -255,15 +271,24 @@ def test_personal_data_arrives_as_tokens(things: Lakehouse) -> None:
         assert not file.is_file() or b"ann@x.example" not in file.read_bytes()
 
 
-def test_lost_store_is_rebuilt_from_the_ledger(things: Lakehouse) -> None:
-    """ING-3: the copy comes back with the next load, without reading the source from zero."""
-    put(things, (1, "2025-10-01 10:00:00", 1, "a"))
-    things.run("bronze.things", "2025-10-01", "2025-10-02")
-    store = watermarks.store()
-    store.path.unlink()  # type: ignore[attr-defined]
-    (batch,) = things.run("bronze.things", "2025-10-02", "2025-10-03")
-    assert batch.windows[0].low == datetime(2025, 10, 2, tzinfo=UTC)
-    assert watermarks.store().get("things_max_ts") == datetime(2025, 10, 3, tzinfo=UTC)
-    assert watermark(ledger.read("bronze.things"), datetime(2025, 1, 1, tzinfo=UTC)) == datetime(
-        2025, 10, 3, tzinfo=UTC
+@pytest.mark.parametrize("point", ["extract.slice", "load.appended"])
+def test_schema_change_between_attempts(things: Lakehouse, point: str) -> None:
+    """CON-1: an attempt died between two slices, or on its branch; the next one meets other columns in the source."""
+    sliced = SOURCE.replace("2025-01-01", "2025-10-01").replace("lookback: PT6H", "lookback: PT6H, chunk: P1D")
+    name = things.source  # type: ignore[attr-defined]
+    things.table("bronze.things", COLUMNS, sliced % (name, "things_max_ts"), rules=RULES)
+    put(things, (1, "2025-10-01 10:00:00", 1, "a"), (2, "2025-10-01 20:00:00", 2, "b"))
+    assert end_of(begin("bronze.things", "2025-10-01", "2025-10-02", point)) == -signal.SIGKILL
+    things.snowflake(
+        f"ALTER TABLE {name} ADD COLUMN COLOUR VARCHAR",
+        f"UPDATE {name} SET COLOUR = 'red'",
+        f"ALTER TABLE {name} DROP COLUMN WHO",
     )
+    (batch,) = things.run("bronze.things", "2025-10-01", "2025-10-02")
+    assert (batch.load, batch.counts["extracted"], batch.counts["inserted"]) == (1, 2, 2)
+    rows = {row["id"]: row for row in read_rows(paths.table("bronze.things"))}
+    # A slice that was landed stays as it was.
+    before = {1} if point == "extract.slice" else set()
+    assert {key for key, row in rows.items() if row["who"]} == before
+    assert {key for key, row in rows.items() if row["_extra"] == '{"COLOUR":"red"}'} == {1, 2} - before
+    assert books("bronze.things").faults == ()

@@ -71,10 +71,24 @@ def test_code_and_tests_exist(row: dict[str, str]):
     for path in quoted(row["code"]):
         assert (ROOT / path).is_file(), path
     for test in quoted(row["test"]):
-        file, _, name = test.partition("::")
-        assert name.startswith("test_"), test
-        assert (ROOT / file).is_file(), test
-        assert name in functions(ROOT / file), test
+        check_test(test)
+
+
+def check_test(test: str) -> None:
+    file, _, name = test.partition("::")
+    assert name.startswith("test_"), test
+    assert (ROOT / file).is_file(), test
+    assert name in functions(ROOT / file), test
+
+
+def test_every_known_failure_has_a_test_named_after_it():
+    lines = (ROOT / "docs" / "known-failures.md").read_text().splitlines()
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+    assert len(table) == 11
+    for failure, _, tests in table:
+        assert quoted(tests)[0].rpartition("::")[2].removeprefix("test_") == failure.replace(" ", "_")
+        for test in quoted(tests):
+            check_test(test)
 
 
 def typed(page: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -71,12 +72,16 @@ def extract(contract: Contract, run: Run, connect: Connect, pii_key: Callable[[]
         connection = connect()
         try:
             feed = open_feed(contract, source, connection)
-            taken = earlier[0].deliveries if earlier else due_deliveries(feed.deliveries(), events, batch_id)
-            batch = replace(batch, deliveries=taken)
-            if not earlier:
-                ledger.append(event_of(batch, "started", at=batch.started_ts))
-                reach("extract.started")
             folder = Path(paths.landing(contract.name, batch_id, load))
+            known = earlier[-1].deliveries if earlier else ()
+            # A retry that knows of no delivery looks again: what was missing may have come.
+            taken = known or due_deliveries(feed.deliveries(), events, batch_id)
+            batch = replace(batch, deliveries=taken)
+            if not earlier or taken != known:
+                # The plan of an attempt that found nothing has no slice of them.
+                shutil.rmtree(folder, ignore_errors=True)
+                ledger.append(event_of(batch, "started", at=now() if earlier else batch.started_ts))
+                reach("extract.started")
             rows = land(contract, feed, windows, taken, folder, pii_key, log.get().info)
             ask(contract, feed, folder)
         finally:

@@ -1,0 +1,81 @@
+"""The generated shop in the stand-ins of a home, for tests: small, brought to any day, and taken away again."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from lakehouse import aws, connections
+from lakehouse.config import PROJECT
+from lakehouse.sandbox import vendor
+from lakehouse.sandbox.layout import Layout
+from lakehouse.sandbox.shop import ShopConfig, ddl
+from lakehouse.sandbox.shop.apply import apply_through
+from lakehouse.sandbox.shop.model import TABLES
+from lakehouse.sandbox.web import store
+
+#: As small as the shop may be for a day's faults to stay below every table's quarantineThreshold.
+SMALL = ShopConfig(scale=0.5, opening=date(2025, 9, 24))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Every source of the shop: databases and S3 by the connections of this process, the web store of `home`.
+
+    `sent` keeps the vendors' files and what was planted on each day; a folder for each life of the shop.
+    """
+
+    home: Path
+    sent: Path
+    config: ShopConfig = SMALL
+
+    @property
+    def manifests(self) -> Path:
+        """What was planted: day-NNN.json and files-NNN.json."""
+        return self.sent / "manifest"
+
+    def live(self, day: int, *, files: bool = True) -> None:
+        """Bring the databases, Salesforce and the rates API to the end of `day`; send the files up to it if `files`."""
+        with (
+            closing(connections.open_source("snowflake_default")) as snowflake,
+            closing(connections.open_source("redshift_default")) as redshift,
+        ):
+            apply_through(snowflake, redshift, day, self.config, manifests=self.manifests, web=self._web)
+        if files:
+            self.send(day)
+
+    def send(self, day: int) -> None:
+        """Send the files up to `day` alone."""
+        with closing(connections.open_source(aws.CONNECTION)) as s3:
+            vendor.deliver(s3, self.sent / "files", day, self.config, self.manifests)
+
+    def clear(self) -> None:
+        """Take away what any shop has left in the sources."""
+        with closing(connections.open_source("snowflake_default")) as snowflake, snowflake.cursor() as cursor:
+            for table in (*(t.name for t in TABLES.values() if t.source == "snowflake"), ddl.APPLIED):
+                cursor.execute(f"DROP TABLE IF EXISTS {ddl.snowflake_table(table)}")
+        with closing(connections.open_source("redshift_default")) as redshift, redshift.cursor() as cursor:
+            for table in (*(t.name for t in TABLES.values() if t.source == "redshift"), ddl.APPLIED):
+                cursor.execute(f"DROP TABLE IF EXISTS {ddl.redshift_table(table)}")
+            redshift.commit()
+        with store.opened(self._web) as db:
+            for name in (*(t.name for t in store.OBJECTS.values()), store.RATES.name, "_applied_days"):
+                db.execute(f"DELETE FROM {store.quote(name)}")
+        with closing(connections.open_source(aws.CONNECTION)) as s3:
+            vendor.fill(s3, self.sent / "files")
+            for entry in s3.list_objects_v2(Bucket=vendor.BUCKET).get("Contents", []):
+                s3.delete_object(Bucket=vendor.BUCKET, Key=entry["Key"])
+
+    @property
+    def _web(self) -> Path:
+        return Layout(self.home).web / store.FILE
+
+
+def adopt(tables: Path, *names: str) -> None:
+    """Copy table folders of the project, as bronze.orders, to the folder of tables `tables`."""
+    for name in names:
+        folder = Path(*name.split("."))
+        shutil.copytree(PROJECT / "include" / "tables" / folder, tables / folder)
