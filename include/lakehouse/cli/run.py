@@ -30,7 +30,6 @@ def run(
 
     from lakehouse import connections, manifest
     from lakehouse.clock import now
-    from lakehouse.config import settings
     from lakehouse.pipeline.batch import Run
     from lakehouse.pipeline.run import run_tables
 
@@ -48,10 +47,18 @@ def run(
             entries,
             this,
             connections.open_source,
-            lambda: (connections.get(settings().pii_key_connection).password or "").encode(),
+            pii_key,
             lambda table, step: line.update(f"{table}: {step}"),
         )
     show([outcome(batch) for batch in batches], output)
+
+
+def pii_key() -> bytes:
+    """The key that personal data is tokenised with."""
+    from lakehouse import connections
+    from lakehouse.config import settings
+
+    return (connections.get(settings().pii_key_connection).password or "").encode()
 
 
 def outcome(batch: Any) -> dict[str, Any]:

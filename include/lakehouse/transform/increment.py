@@ -39,21 +39,23 @@ def plan(
     last: Event | None,
     latest: int,
     from_bytes: int,
+    restated: bool = False,
 ) -> Increment | str:
     """The increment that brings the table, `latest` its version now, up to `inputs`; or why it is computed in full.
 
     `last` is its last publish; inputs that are smaller than `from_bytes` together are cheaper to read in full.
+    `restated`: keys of a range are computed too, whatever their SQL was and however small the inputs are.
     """
     from lakehouse.delta import changed_since, feed_problem, table_stats
 
     if last is None or latest < 0 or last.version < 0:
         return "it is the first load"
-    if (last.contract, last.sql) != (contract.fingerprint, transform.fingerprint):
+    if not restated and (last.contract, last.sql) != (contract.fingerprint, transform.fingerprint):
         return "its contract or SQL changed"
     if changed_since(paths.table(contract.name), last.version, latest):
         return "rows were changed after its last publish"
     size = sum(table_stats(source.published).bytes for source in inputs.values())
-    if size < from_bytes:
+    if not restated and size < from_bytes:
         return f"its inputs are small ({size:,} bytes)"
     found = declared(contract) or derived(contract, transform, inputs)
     if found is None:
@@ -67,7 +69,7 @@ def plan(
             problem = feed_problem(path, low, high)
             if problem:
                 return f"the changes of {name} are gone: {problem}"
-    return Increment(tuple(h for h in found if feeds[h.table]), {n: f for n, f in feeds.items() if f})
+    return Increment(tuple(h for h in found if restated or feeds[h.table]), {n: f for n, f in feeds.items() if f})
 
 
 def declared(contract: Contract) -> list[Handle] | None:
@@ -131,14 +133,19 @@ class Affected:
         )
 
 
-def work_out(spark: SparkSession, increment: Increment) -> tuple[list[Affected], list[DataFrame]]:
-    """The affected keys of each handle that has any, and the frames held in memory for them: unpersist these."""
+def work_out(
+    spark: SparkSession, increment: Increment, restated: Mapping[str, DataFrame]
+) -> tuple[list[Affected], list[DataFrame]]:
+    """The affected keys of each handle that has any, and the frames held in memory for them: unpersist these.
+
+    `restated` are rows of inputs that count as changed.
+    """
     held: list[DataFrame] = []
     counts = []
     for number, handle in enumerate(increment.handles):
         columns = [quote(i) for i, _ in handle.pairs]
-        keys = None
-        for path, low, high in increment.feeds[handle.table]:
+        keys = restated[handle.table].select(*columns) if handle.table in restated else None
+        for path, low, high in increment.feeds.get(handle.table, ()):
             feed = spark.read.format("delta").option("readChangeFeed", "true")
             part = feed.option("startingVersion", low).option("endingVersion", high).load(path).select(*columns)
             keys = part if keys is None else keys.unionAll(part)
