@@ -6,14 +6,13 @@ Reads the ledger, the Delta logs and the table folders; no Spark.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Any
 
 from lakehouse import paths
 from lakehouse.backfill.names import below, roots
-from lakehouse.clock import now
+from lakehouse.backfill.request import Request, check
 from lakehouse.contracts import Contract, load_contract
-from lakehouse.errors import LakehouseError
 from lakehouse.ledger.events import Event
 from lakehouse.ledger.state import covered, last_published
 from lakehouse.ledger.windows import Window, chunks, subtract
@@ -23,30 +22,6 @@ from lakehouse.transform.restate import Restate
 
 #: Loads of a computed table that its time is judged by.
 LATELY = 5
-
-Origin = Literal["bronze", "source"]
-
-
-class BackfillRefused(LakehouseError):
-    """A backfill that cannot be done as it is asked for."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What somebody asks for."""
-
-    #: Names as typed: `orders`, `silver.orders`.
-    tables: tuple[str, ...]
-    #: (low, high] of bronze's cursors.
-    window: Window
-    #: bronze: what landed is computed anew. source: what the ledger lacks is loaded first.
-    origin: Origin = "bronze"
-    #: With `bronze`: rows ingested later are left out.
-    as_of: datetime | None = None
-    #: All is left on branches, to be looked at before it is published.
-    stage: bool = False
-    #: The longest window that is loaded at once.
-    chunk: timedelta = timedelta(days=31)
 
 
 @dataclass(frozen=True)
@@ -91,7 +66,7 @@ class Plan:
 def plan(manifest: Manifest, request: Request) -> Plan:
     """What `request` comes to now. Raises BackfillRefused, NameUnclear, ManifestError."""
     named = roots(manifest, request.tables)
-    _check(manifest, request, named)
+    check(manifest, request, named)
     restate = Restate(request.window, request.as_of) if request.origin == "bronze" else None
     steps, prints = [], {}
     for entry in below(manifest, named):
@@ -103,26 +78,6 @@ def plan(manifest: Manifest, request: Request) -> Plan:
         else:
             steps.append(_computed(entry, contract, restate, events))
     return Plan(request, tuple(steps), restate, prints)
-
-
-def _check(manifest: Manifest, request: Request, named: list[str]) -> None:
-    low, high = request.window
-    if low >= high:
-        raise BackfillRefused(f"{low:%Y-%m-%d} is not before {high:%Y-%m-%d}.", "Give an earlier start.")
-    if high > now():
-        raise BackfillRefused(
-            f"The range ends at {high.isoformat()}, which is yet to come.", "Give a day that is over."
-        )
-    if request.origin == "source":
-        computed = [name for name in named if not manifest[name].connection]
-        if computed:
-            above = sorted(name for name in manifest.upstream(computed) if manifest[name].connection)
-            raise BackfillRefused(
-                f"{', '.join(computed)} loads from no source.",
-                f"Use --from bronze, or name what it is made of: {', '.join(above)}.",
-            )
-        if request.as_of:
-            raise BackfillRefused("A source is read as it is now: --as-of has no meaning.", "Leave it out.")
 
 
 def _bronze(contract: Contract, request: Request, events: list[Event]) -> Step:

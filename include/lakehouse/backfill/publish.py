@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lakehouse import paths
 from lakehouse.backfill import record
-from lakehouse.backfill.plan import BackfillRefused
+from lakehouse.backfill.request import BackfillRefused
 from lakehouse.contracts import load_contract
 from lakehouse.manifest import Manifest
 from lakehouse.pipeline.batch import Batch

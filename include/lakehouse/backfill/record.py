@@ -15,7 +15,8 @@ from datetime import datetime
 from typing import Any
 
 from lakehouse import paths
-from lakehouse.backfill.plan import BackfillRefused, Plan
+from lakehouse.backfill.plan import Plan
+from lakehouse.backfill.request import BackfillRefused
 from lakehouse.clock import now
 from lakehouse.pipeline.batch import NAMESPACE, Batch
 

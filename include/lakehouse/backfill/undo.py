@@ -6,8 +6,8 @@ import json
 
 from lakehouse import ledger, paths
 from lakehouse.backfill import record
-from lakehouse.backfill.plan import BackfillRefused
 from lakehouse.backfill.record import Record
+from lakehouse.backfill.request import BackfillRefused
 from lakehouse.contracts import load_contract
 from lakehouse.ledger.events import Event
 from lakehouse.ledger.state import covered

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import getpass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from lakehouse.cli.confirm import Yes, confirm
 from lakehouse.cli.output import Format, Output, show
-from lakehouse.errors import LakehouseError
-
-if TYPE_CHECKING:
-    from lakehouse.backfill import Request
 
 app = typer.Typer(help="A range of days once more, in one pass.")
 
@@ -52,7 +48,8 @@ def backfill(
     from lakehouse.cli.run import outcome, pii_key
 
     tables = manifest.load()
-    plan = library.plan(tables, request(table or [], start, end, origin, as_of, stage, chunk_days))
+    asked = library.Request.typed(table or [], start, end, origin, as_of, stage, chunk_days)
+    plan = library.plan(tables, asked)
     if not do_it:
         show([step.to_row() for step in plan.steps], output, "What --confirm would do")
         if output is Format.table:
@@ -108,29 +105,6 @@ def undo(backfill_id: Annotated[str, ID], yes: Yes = False, output: Output = For
     confirm(f"{', '.join(found.tables)}: {_record(found)}", "Take it back?", yes)
     done = library.undo(manifest.load(), found.backfill_id, getpass.getuser())
     show([{"table": name, "versions taken back": str(versions)} for name, versions in done.items()], output)
-
-
-def request(tables: list[str], start: str, end: str, origin: str, as_of: str, stage: bool, chunk_days: int) -> Request:
-    """What was typed, as a request. Raises LakehouseError."""
-    from datetime import timedelta
-
-    from lakehouse.backfill import Request
-    from lakehouse.cli.run import moment
-    from lakehouse.ledger.windows import Window
-
-    if not start or not end:
-        raise LakehouseError("It is not said which days are meant.", "Give --start and --end.")
-    if origin not in ("bronze", "source"):
-        raise LakehouseError(f"--from '{origin}' is nothing to start from.", "Use --from bronze or --from source.")
-    window = Window(moment(start, "start"), moment(end, "end", last=True))
-    return Request(
-        tuple(tables),
-        window,
-        origin,  # type: ignore[arg-type]
-        moment(as_of, "as-of", last=True) if as_of else None,
-        stage,
-        timedelta(days=chunk_days),
-    )
 
 
 def _time(plan: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -29,7 +28,7 @@ def run(
     from rich.console import Console
 
     from lakehouse import connections, manifest
-    from lakehouse.clock import now
+    from lakehouse.clock import moment, now
     from lakehouse.pipeline.batch import Run
     from lakehouse.pipeline.run import run_tables
 
@@ -74,13 +73,3 @@ def outcome(batch: Any) -> dict[str, Any]:
         "duplicates": counts.get("duplicates", 0),
         "warnings": counts.get("warnings", 0),
     }
-
-
-def moment(text: str, option: str, last: bool = False) -> datetime:
-    """A day (`last`: its end) or a moment, in UTC."""
-    try:
-        value = datetime.fromisoformat(text)
-    except ValueError:
-        raise LakehouseError(f"--{option} '{text}' is no date.", "Write YYYY-MM-DD or 2025-10-01T06:00:00.") from None
-    value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    return value + timedelta(days=1) if last and len(text) == len("2025-10-01") else value
