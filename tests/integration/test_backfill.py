@@ -19,6 +19,7 @@ from lakehouse import ledger, log, manifest, paths, watermarks
 from lakehouse.backfill import BackfillRefused
 from lakehouse.cli.main import app
 from lakehouse.clock import now
+from lakehouse.config import settings
 from lakehouse.delta import latest_version
 from lakehouse.ledger.state import covered
 from lakehouse.pipeline import run as pipeline
@@ -40,8 +41,10 @@ BAD = (9, "2025-10-02 13:00:00", -1, "bad")
 
 
 @pytest.fixture(autouse=True)
-def quiet(tmp_path: Path) -> Any:
-    """Logs to a file, as the command line has it: standard output is for answers."""
+def quiet(tmp_path: Path, lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Logs to a file, as the command line has it: standard output is for answers. One key for those who type and us."""
+    name = f"AIRFLOW_CONN_{settings().pii_key_connection.upper()}"
+    monkeypatch.setenv(name, json.dumps({"conn_type": "generic", "password": "key"}))
     log.configure(tmp_path / "lakehouse.jsonl")
     yield
     structlog.reset_defaults()
@@ -62,9 +65,10 @@ def say(*typed: str) -> Any:
     return json.loads(done.stdout)
 
 
-def tables(lake: Lakehouse, sql: str = LATEST) -> None:
+def tables(lake: Lakehouse, sql: str = LATEST, gold: bool = False) -> None:
     lake.table(COMPUTED, SILVER, MERGE, sql)
-    lake.table(GOLD, SILVER, MERGE, DOUBLED)
+    if gold:
+        lake.table(GOLD, SILVER, MERGE, DOUBLED)
 
 
 def day(lake: Lakehouse, number: int, kind: str = "scheduled") -> None:
@@ -72,7 +76,7 @@ def day(lake: Lakehouse, number: int, kind: str = "scheduled") -> None:
 
 
 def content(lake: Lakehouse) -> dict[str, list[dict[str, Any]]]:
-    return {name: lake.rows(name) for name in (BRONZE, COMPUTED, GOLD)}
+    return {entry.name: lake.rows(entry.name) for entry in manifest.load().entries}
 
 
 def amounts(lake: Lakehouse, table: str = COMPUTED) -> dict[int, int]:
@@ -80,7 +84,7 @@ def amounts(lake: Lakehouse, table: str = COMPUTED) -> dict[int, int]:
 
 
 def versions() -> dict[str, int]:
-    return {name: latest_version(paths.table(name)) for name in (BRONZE, COMPUTED, GOLD)}
+    return {entry.name: latest_version(paths.table(entry.name)) for entry in manifest.load().entries}
 
 
 def state(lake: Lakehouse) -> tuple[Any, ...]:
@@ -98,13 +102,13 @@ def another(lake: Lakehouse, home: Path, stand_ins: Path) -> Any:
 
 def test_a_range_killed_and_gone_on_with_is_what_days_are(things: Lakehouse, stand_ins: Path, tmp_path: Path) -> None:
     """In chunks, the first of which is published when the process dies; computed once, after the last."""
-    put(things, *[row for rows in DAYS for row in rows], BAD)
+    put(things, *[row for rows in DAYS[:3] for row in rows], BAD)
     tables(things)
-    for number in (1, 2, 3, 4):
+    for number in (1, 2, 3):
         day(things, number)
     expected = content(things)
     with another(things, tmp_path / "range", stand_ins) as other:
-        typed = words("things", 1, 4, "--from", "source", "--chunk-days", "2", "--confirm")
+        typed = words("things", 1, 3, "--from", "source", "--chunk-days", "2", "--confirm")
         code = "from lakehouse.cli.main import main; main()"
         environ = {**os.environ, "LAKEHOUSE_KILL_POINT": "batch.recorded"}
         died = subprocess.run([sys.executable, "-c", code, *typed], env=environ, capture_output=True, check=False)
@@ -112,7 +116,7 @@ def test_a_range_killed_and_gone_on_with_is_what_days_are(things: Lakehouse, sta
         (begun,) = say("backfill", "list", "-o", "json")
         assert (begun["state"], len(covered(ledger.read(BRONZE)))) == ("begun", 1)
         rows = say(*typed)
-        assert [(row["table"], row["new"]) for row in rows] == [(BRONZE, 4), (COMPUTED, 5), (GOLD, 5)]
+        assert [(row["table"], row["new"]) for row in rows] == [(BRONZE, 2), (COMPUTED, 4)]
         assert content(other) == expected
         published = [e for e in ledger.read(BRONZE) if e.event == "published"]
         assert [len(e.windows) for e in published] == [1, 1], "neither chunk was loaded twice"
@@ -121,9 +125,9 @@ def test_a_range_killed_and_gone_on_with_is_what_days_are(things: Lakehouse, sta
         assert (ended["backfill"], ended["state"]) == (begun["backfill"], "published")
         # Nothing is left to do: no version, and nothing new to take back.
         before = versions()
-        plan = {row["table"]: row["does"] for row in backfill("things", 1, 4, "--from", "source")}
-        assert plan == {BRONZE: "nothing", COMPUTED: "compute", GOLD: "compute"}
-        backfill("things", 1, 4, "--from", "source", "--confirm")
+        plan = {row["table"]: row["does"] for row in backfill("things", 1, 3, "--from", "source")}
+        assert plan == {BRONZE: "nothing", COMPUTED: "compute"}
+        backfill("things", 1, 3, "--from", "source", "--confirm")
         assert versions() == before
 
 
@@ -131,8 +135,8 @@ def test_the_middle_of_a_history_staged_published_and_taken_back(
     things: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ING-4: a gap below later rows. Their values stay, the watermark goes on over the gap, and back with an undo."""
-    put(things, *[row for rows in DAYS for row in rows[:2]], BAD)
-    tables(things)
+    put(things, *[row for rows in DAYS for row in rows], BAD)
+    tables(things, gold=True)
     day(things, 1)
     day(things, 3, "backfill")
     before, base = state(things), versions()
@@ -171,12 +175,12 @@ def test_the_middle_of_a_history_staged_published_and_taken_back(
 def test_changed_sql_restates_the_keys_of_the_range_alone(things: Lakehouse) -> None:
     """From what landed, without the source: the rest of the table stays, and stale; a later change bars the undo."""
     put(things, *[row for rows in DAYS[:3] for row in rows])
-    tables(things)
-    for number in (1, 2, 3):
-        day(things, number)
+    tables(things, gold=True)
+    things.run("*", "2025-10-01", "2025-10-04")
     before = state(things)
     things.snowflake(f"DROP TABLE {things.source}")  # type: ignore[attr-defined]
-    tables(things, LATEST.replace("SELECT id, amount", "SELECT id, CAST(amount + 1000 AS DECIMAL(18, 2)) AS amount"))
+    changed = LATEST.replace("SELECT id, amount", "SELECT id, CAST(amount + 1000 AS DECIMAL(18, 2)) AS amount")
+    tables(things, changed, gold=True)
     plan = {row["table"]: row["why"] for row in backfill("things", 2, 2)}
     assert plan[COMPUTED] == "keys of the range; the rest stays as it was, and stale, until its next run"
     (first, *_) = backfill(COMPUTED, 2, 2, "--stage", "--confirm")
@@ -203,12 +207,11 @@ def test_as_of_leaves_out_what_came_later_until_the_next_run(things: Lakehouse) 
     assert amounts(things) == {1: 77, 100: 10}
     rows = backfill("things", 1, 1, "--as-of", moment.isoformat(), "--confirm")
     assert amounts(things) == {1: 1, 100: 10}
-    assert amounts(things, GOLD) == {1: 2, 100: 20}
     say("backfill", "undo", rows[0]["backfill"], "--yes", "-o", "json")
     assert amounts(things) == {1: 77, 100: 10}
     backfill("things", 1, 1, "--as-of", moment.isoformat(), "--confirm")
-    things.run("silver.things gold.things", "2025-10-02", "2025-10-03", run_id="next")
-    assert amounts(things, GOLD) == {1: 154, 100: 20}
+    things.run("silver.things", "2025-10-02", "2025-10-03", run_id="next")
+    assert amounts(things) == {1: 77, 100: 10}
 
 
 def test_a_staged_result_is_not_published_over_a_later_change(things: Lakehouse) -> None:
