@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,11 +17,11 @@ import structlog
 from typer.testing import CliRunner
 
 from lakehouse import ledger, log, manifest, paths, watermarks
-from lakehouse.backfill import BackfillRefused
+from lakehouse.backfill import BackfillRefused, records
 from lakehouse.cli.main import app
 from lakehouse.clock import now
-from lakehouse.config import settings
-from lakehouse.delta import latest_version
+from lakehouse.config import PROJECT, settings
+from lakehouse.delta import Branch, latest_version
 from lakehouse.ledger.state import covered
 from lakehouse.pipeline import run as pipeline
 from lakehouse.staleness import stale
@@ -29,6 +30,7 @@ from tests.integration.test_pipeline import COLUMNS, LATEST, RULES, SILVER, SOUR
 
 __all__ = ["things"]
 
+RUNBOOK = PROJECT / "runbooks" / "backfill.md"
 BRONZE, COMPUTED, GOLD = "bronze.things", "silver.things", "gold.things"
 MERGE = "- {property: strategy, value: merge}"
 DOUBLED = "SELECT id, CAST(amount * 2 AS DECIMAL(18, 2)) AS amount FROM silver.things"
@@ -226,3 +228,27 @@ def test_a_staged_result_is_not_published_over_a_later_change(things: Lakehouse)
     assert state(things) == before
     with pytest.raises(BackfillRefused, match="nothing of it is published"):
         say("backfill", "undo", row["backfill"], "--yes")
+
+
+def test_the_runbooks_commands_work(things: Lakehouse) -> None:
+    """Every command of ours on the page, in its order, with names and ids that are there."""
+    put(things, *DAYS[0], *DAYS[1], *DAYS[2])
+    tables(things)
+    day(things, 3, "backfill")
+    blocks = RUNBOOK.read_text().split("```sh\n")[1:]
+    lines = [line for block in blocks for line in block.partition("```")[0].splitlines()]
+    commands = [line for line in lines if line.startswith("lakehouse ")]
+    assert len(commands) >= 12
+    names = {"silver.orders": COMPUTED, "bronze.orders": BRONZE, "--table orders": "--table things"}
+    branch = number = ""
+    for command in commands:
+        text = command.replace("<branch>", branch).replace("<id>", number)
+        for shop, ours in names.items():
+            text = text.replace(shop, ours)
+        answer = CliRunner().invoke(app, shlex.split(text)[1:], catch_exceptions=False)
+        assert answer.exit_code == 0, (command, answer.output)
+        if "--confirm" in command:
+            newest = records()[0]
+            number = newest.backfill_id[:8]
+            branch = next((Branch.from_json(b.branch).id[:12] for b in newest.batches if b.branch), branch)
+    assert [found.state for found in records()] == ["undone", "published"]
