@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from lakehouse import backfill, connections, manifest, paths
+from lakehouse import backfill, connections, log, manifest, paths
 from lakehouse.config import settings
 from lakehouse.ledger.windows import Window
 from lakehouse.pipeline.batch import Run
@@ -116,6 +116,7 @@ def main() -> None:
         work = Path(folder)
         (work / "spark").mkdir()
         (work / "source").mkdir()
+        log.configure(work / "bench.jsonl")
         with serving(work / "source", "snowflake") as told, served(work / "spark", driver_memory="4g") as endpoint:
             os.environ.update(told, LAKEHOUSE_SPARK_REMOTE=endpoint)
             found = measure(work, options.days, options.rows)
