@@ -78,13 +78,13 @@ def content() -> dict[str, Any]:
     from lakehouse.delta import dataset
 
     found = {}
-    with duckdb.connect() as db:
-        for name in TABLES:
-            rows = dataset(paths.table(name.replace("/", ".")))
-            assert rows is not None
-            columns = ", ".join(n for n in rows.schema.names if not n.startswith("_"))
+    for name in TABLES:
+        rows = dataset(paths.table(name.replace("/", ".")))
+        assert rows is not None
+        columns = ", ".join(n for n in rows.schema.names if not n.startswith("_"))
+        with duckdb.connect() as db:
             db.register("rows", rows)
-            found[name] = db.execute(f"SELECT count(*), sum(hash({columns})::HUGEINT) FROM rows").fetchone()
+            found[name] = db.execute(f"SELECT count(*), sum(hash({columns})::HUGEINT) FROM rows").fetchall()
     return found
 
 

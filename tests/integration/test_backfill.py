@@ -20,7 +20,7 @@ from lakehouse import ledger, log, manifest, paths, watermarks
 from lakehouse.backfill import BackfillRefused, records
 from lakehouse.cli.main import app
 from lakehouse.clock import now
-from lakehouse.config import PROJECT, settings
+from lakehouse.config import PROJECT
 from lakehouse.delta import Branch, latest_version
 from lakehouse.ledger.state import covered
 from lakehouse.pipeline import run as pipeline
@@ -31,6 +31,7 @@ from tests.integration.test_pipeline import COLUMNS, LATEST, RULES, SILVER, SOUR
 __all__ = ["things"]
 
 RUNBOOK = PROJECT / "runbooks" / "backfill.md"
+PII_KEY = "AIRFLOW_CONN_PII_KEY"
 BRONZE, COMPUTED, GOLD = "bronze.things", "silver.things", "gold.things"
 MERGE = "- {property: strategy, value: merge}"
 DOUBLED = "SELECT id, CAST(amount * 2 AS DECIMAL(18, 2)) AS amount FROM silver.things"
@@ -45,8 +46,7 @@ BAD = (9, "2025-10-02 13:00:00", -1, "bad")
 @pytest.fixture(autouse=True)
 def quiet(tmp_path: Path, lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Logs to a file, as the command line has it: standard output is for answers. One key for those who type and us."""
-    name = f"AIRFLOW_CONN_{settings().pii_key_connection.upper()}"
-    monkeypatch.setenv(name, json.dumps({"conn_type": "generic", "password": "key"}))
+    monkeypatch.setenv(PII_KEY, json.dumps({"conn_type": "generic", "password": "key"}))
     log.configure(tmp_path / "lakehouse.jsonl")
     yield
     structlog.reset_defaults()
@@ -96,7 +96,9 @@ def state(lake: Lakehouse) -> tuple[Any, ...]:
 @contextmanager
 def another(lake: Lakehouse, home: Path, stand_ins: Path) -> Any:
     """A second lake over the same source."""
+    key = os.environ[PII_KEY]
     with lake_at(home, stand_ins) as other:
+        os.environ[PII_KEY] = key
         other.table(BRONZE, COLUMNS, SOURCE % (lake.source, "things_max_ts"), rules=RULES)  # type: ignore[attr-defined]
         tables(other)
         yield other
