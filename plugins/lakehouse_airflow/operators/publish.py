@@ -31,8 +31,9 @@ class PublishOperator(BaseOperator):
         from lakehouse.pipeline.batch import Batch
         from lakehouse.pipeline.run import publish_group
         from lakehouse_airflow.assets import tell
+        from lakehouse_airflow.context import is_backfill
 
-        if str(getattr(context["dag_run"].run_type, "value", context["dag_run"].run_type)) == "backfill":
+        if is_backfill(context):
             # A month of past days is no month of news: whoever waits for the table would run once a day of it.
             self.outlets = []
         done = [b.to_dict() for b in publish_group(load(), [Batch.from_dict(b) for b in self.batches])]

@@ -99,6 +99,7 @@ def _wait(number: int, wanted: Wanted, verbose: bool) -> list[Found]:
             progress.tell(found)
             if all(run.state in FINAL for run in found):
                 return found
+            runs.check_dag(wanted)
             runs.check_scheduler(f"{wanted.dag_id}: backfill {number} is made, its runs wait.")
             time.sleep(PAUSE)
 

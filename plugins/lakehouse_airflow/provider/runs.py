@@ -59,7 +59,7 @@ def planned(wanted: Wanted) -> list[Day]:
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    _check_dag(wanted)
+    check_dag(wanted)
     told = {"dag_id": wanted.dag_id, "from_date": wanted.first, "to_date": wanted.last, "reverse": wanted.backwards}
     told["dag_run_conf"] = wanted.conf
     with create_session() as session:
@@ -146,7 +146,7 @@ def check_scheduler(so_far: str = "") -> None:
         )
 
 
-def _check_dag(wanted: Wanted) -> None:
+def check_dag(wanted: Wanted) -> None:
     """Raise BackfillRefused for a DAG that is unknown or paused: its runs would wait for ever."""
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
@@ -158,7 +158,7 @@ def _check_dag(wanted: Wanted) -> None:
         raise BackfillRefused(f"There is no DAG '{wanted.dag_id}'.", "See `airflow dags list`.")
     if paused:
         raise BackfillRefused(
-            f"{wanted.dag_id} is paused: its backfill would wait.", f"`airflow dags unpause {wanted.dag_id}` first."
+            f"{wanted.dag_id} is paused: its backfill waits.", f"`airflow dags unpause {wanted.dag_id}`."
         )
 
 
