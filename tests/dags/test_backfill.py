@@ -43,6 +43,17 @@ def test_as_the_form_opens_it_tells_and_changes_nothing(dags: dict[str, Any], em
     assert not Path(paths.lake()).exists()
 
 
+def test_what_the_form_says_reaches_the_task_as_it_was_said(dags: dict[str, Any]) -> None:
+    from copy import copy
+
+    said = {"table": "orders, silver.orders", "start": "2025-10-01", "end": "2025-10-10", "from": "source"}
+    for start, dry_run in (("2025-10-01", False), (None, True)):
+        task = copy(dags["lakehouse_backfill"].get_task("backfill"))
+        task.render_template_fields({"params": {**said, "start": start, "dry_run": dry_run}})
+        found = (task.table, task.start, task.end, task.origin, task.dry_run)
+        assert found == (said["table"], start, said["end"], "source", dry_run)
+
+
 def test_days_left_out_are_the_other_one_or_yesterday(dags: dict[str, Any], empty: None) -> None:
     def window(**told: str) -> str:
         return asked(table="orders", origin="source", **told).execute(context())[0]["windows"]
