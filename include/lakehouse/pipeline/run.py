@@ -72,15 +72,17 @@ def run_tables(
             continue
         contract = load_contract(Path(entry.folder))
         group = entry.publish_group or entry.name
-        for piece in how.pieces.get(entry.name, (run,)):
+        pieces = how.pieces.get(entry.name, (run,))
+        for number, piece in enumerate(pieces, 1):
+            tell = _chunk(progress, number, len(pieces))
             together = pending.values() if how.stage else [pending.get(group, [])]
             candidates = {b.table: b for batches in together for b in batches}
             try:
-                batch = _audited(entry, contract, piece, candidates, connect, pii_key, progress, how.restate)
+                batch = _audited(entry, contract, piece, candidates, connect, pii_key, tell, how.restate)
                 pending.setdefault(group, []).append(batch)
                 if how.stage or len(pending[group]) < len(manifest.group_of(entry.name)):
                     continue
-                progress(group, "publish")
+                tell(group, "publish")
                 done += publish_group(manifest, pending.pop(group), how.restate)
             except (GateFailed, LoadFailed) as error:
                 held[entry.name] = error
@@ -93,6 +95,13 @@ def run_tables(
     if held:
         raise TablesHeld(held)
     return [batch for batches in pending.values() for batch in batches] if how.stage else done
+
+
+def _chunk(progress: Progress, number: int, chunks: int) -> Progress:
+    """Tells which of several chunks of a table a step is at."""
+    if chunks == 1:
+        return progress
+    return lambda table, step: progress(table, f"chunk {number} of {chunks}, {step}")
 
 
 def _audited(
