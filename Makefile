@@ -92,6 +92,7 @@ bench: $(DEV_STAMP)  ## what the promises about speed cost, measured; minutes, o
 	@$(BIN)/python -m bench.extract --output docs/benchmarks/extract.json
 	@$(BIN)/python -m bench.load --output docs/benchmarks/load.json
 	@$(BIN)/python -m bench.gate --output docs/benchmarks/gate.json
+	@$(BIN)/python -m bench.backfill --output docs/benchmarks/backfill.json
 
 lock: | $(BIN)/uv  ## compile the .in files into the locks
 	@$(BIN)/uv pip compile --quiet requirements.in --override overrides.txt --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.txt

@@ -87,6 +87,15 @@ class Manifest:
                 todo += [*self[name].reads, *self[name].checks]
         return found
 
+    def downstream(self, names: Iterable[str]) -> set[str]:
+        """`names` and every table whose SQL reads one of them, however indirectly."""
+        found = set(names)
+        for entry in self.entries:
+            # Inputs come before their readers: once through is enough.
+            if found & set(entry.reads):
+                found.add(entry.name)
+        return found
+
     def select(self, selector: str) -> list[Entry]:
         """Tables that a selector names: `gold.fact_sales`, `bronze.*`, `+gold.fact_sales` (with all it needs), `*`.
 

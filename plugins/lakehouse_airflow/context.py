@@ -29,9 +29,15 @@ def run_of(context: Mapping[str, Any]) -> Run:
     run_id = f"{dag_run.dag_id}/{dag_run.run_id}"
     if dag_run.logical_date is None:
         return Run(run_id, "manual", end=_end(context))
-    kind = "backfill" if str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "backfill" else "scheduled"
+    kind = "backfill" if is_backfill(context) else "scheduled"
     start, end = context["data_interval_start"], context["data_interval_end"]
     return Run(run_id, kind, end=end, start=start)  # type: ignore[arg-type]
+
+
+def is_backfill(context: Mapping[str, Any]) -> bool:
+    """Whether the run is one of a backfill's, past days that are run once more."""
+    run_type = context["dag_run"].run_type
+    return str(getattr(run_type, "value", run_type)) == "backfill"
 
 
 def _end(context: Mapping[str, Any]) -> datetime:

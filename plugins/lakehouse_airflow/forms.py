@@ -53,6 +53,30 @@ def optimize() -> dict[str, Param]:
     }
 
 
+def backfill(table: str) -> dict[str, Param]:
+    """Of a backfill; `table` is what the form opens with. As it opens, its run only tells what it would do."""
+    day = {"type": ["null", "string"], "format": "date"}
+    return {
+        "table": Param(
+            table,
+            type="string",
+            pattern=r"^[a-z0-9_.*, ]+$",
+            title="Tables",
+            description="orders (that source and all below it) or silver.orders; several with commas.",
+        ),
+        "start": Param(None, **day, title="First day", description="Left empty: the last one, or yesterday."),
+        "end": Param(None, **day, title="Last day, included", description="Left empty: the first one."),
+        "from": Param(
+            "bronze",
+            type="string",
+            enum=["bronze", "source"],
+            title="From",
+            description="bronze: compute what landed anew. source: load what the ledger lacks, then compute.",
+        ),
+        "dry_run": Param(True, type="boolean", title="Rehearse", description="Only tell what would be done."),
+    }
+
+
 def override(tables: Sequence[str]) -> dict[str, Param]:
     """Of a gate's override. As it opens it lets nothing through: its run shows what the table's gate found last."""
     return {

@@ -92,7 +92,10 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     home = tmp_path_factory.mktemp("platform")
     dags = home / "dags"
     dags.mkdir()
-    for file in [*(PROJECT / "dags").glob("*.py"), HERE / "handwritten.py", HERE / "late.py"]:
+    for file in [
+        *(PROJECT / "dags").glob("*.py"),
+        *(HERE / f"{name}.py" for name in ("handwritten", "late", "consumer")),
+    ]:
         shutil.copy(file, dags)
     with platform_at(home, airflow=True, dags=dags) as url:
         found = Platform(url, home, load(), Summary())

@@ -108,7 +108,7 @@ def test_going_back_is_known_as_such(order: list[tuple[str, object]]) -> None:
     events, _, _ = played(order)
     for count in range(1, len(events) + 1):
         before, after = watermark(events[: count - 1], T0), watermark(events[:count], T0)
-        assert after >= before or was_reopened(events[:count], before)
+        assert after >= before or was_reopened(events[:count], before, T0)
 
 
 @given(steps)
@@ -148,3 +148,15 @@ def test_a_load_number_is_never_used_again() -> None:
     """The events of load 2 were lost; load 3 is in the table."""
     loads = [replace(event("published"), load=n) for n in (1, 3)]
     assert next_load(loads, "b") == 4
+
+
+def test_a_watermark_that_came_over_a_gap_goes_back_to_it_when_it_is_one_again() -> None:
+    """As an undo does it: nobody reopened the hours at which the watermark stands."""
+    before = [event("published", window(0, 2), batch="1"), event("published", window(3, 5), batch="2")]
+    filled = [*before, event("published", window(2, 3), batch="3")]
+    undone = [*filled, event("reopened", window(2, 3))]
+    assert [watermark(events, T0) for events in (before, filled, undone)] == [at(2), at(5), at(2)]
+    assert was_reopened(undone, at(5), T0)
+    # A copy that no load ever led to is no matter of reopening.
+    assert not was_reopened(undone, at(6), T0)
+    assert not was_reopened(filled, at(5), T0)

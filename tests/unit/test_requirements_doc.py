@@ -113,6 +113,8 @@ def problem(command: str) -> str:
     while hasattr(known, "get_command"):
         if not arguments:
             return ""  # A group is spoken of.
+        if arguments[0].startswith("-") and known.invoke_without_command:
+            break  # A group that does something by itself.
         found = known.get_command(context, arguments.pop(0))
         if found is None:
             return "no such command"

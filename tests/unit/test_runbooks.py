@@ -28,6 +28,7 @@ READING = (
     "status",
     "plan",
     "branch list",
+    "backfill list",
     "branch collect --dry-run",
     "contracts lint",
     "sandbox status",

@@ -9,6 +9,7 @@ import structlog
 import typer
 
 from lakehouse.cli import (
+    backfill,
     books,
     branch,
     contracts,
@@ -45,6 +46,7 @@ app.add_typer(branch.app, name="branch")
 app.add_typer(watermarks.app, name="watermarks")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(gate.app, name="gate")
+app.add_typer(backfill.app, name="backfill")
 app.command()(setup.setup)
 app.command()(status.status)
 app.command()(run.run)

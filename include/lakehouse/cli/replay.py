@@ -28,8 +28,9 @@ def replay(
     """
     from rich.console import Console
 
-    from lakehouse.cli.run import moment, outcome
+    from lakehouse.cli.run import outcome
     from lakehouse.cli.tables import one
+    from lakehouse.clock import moment
     from lakehouse.ledger.windows import Window
     from lakehouse.pipeline.replay import check_landing, loads_of, replay_load
 

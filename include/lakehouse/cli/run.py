@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -29,8 +28,7 @@ def run(
     from rich.console import Console
 
     from lakehouse import connections, manifest
-    from lakehouse.clock import now
-    from lakehouse.config import settings
+    from lakehouse.clock import moment, now
     from lakehouse.pipeline.batch import Run
     from lakehouse.pipeline.run import run_tables
 
@@ -48,10 +46,18 @@ def run(
             entries,
             this,
             connections.open_source,
-            lambda: (connections.get(settings().pii_key_connection).password or "").encode(),
+            pii_key,
             lambda table, step: line.update(f"{table}: {step}"),
         )
     show([outcome(batch) for batch in batches], output)
+
+
+def pii_key() -> bytes:
+    """The key that personal data is tokenised with."""
+    from lakehouse import connections
+    from lakehouse.config import settings
+
+    return (connections.get(settings().pii_key_connection).password or "").encode()
 
 
 def outcome(batch: Any) -> dict[str, Any]:
@@ -67,13 +73,3 @@ def outcome(batch: Any) -> dict[str, Any]:
         "duplicates": counts.get("duplicates", 0),
         "warnings": counts.get("warnings", 0),
     }
-
-
-def moment(text: str, option: str, last: bool = False) -> datetime:
-    """A day (`last`: its end) or a moment, in UTC."""
-    try:
-        value = datetime.fromisoformat(text)
-    except ValueError:
-        raise LakehouseError(f"--{option} '{text}' is no date.", "Write YYYY-MM-DD or 2025-10-01T06:00:00.") from None
-    value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    return value + timedelta(days=1) if last and len(text) == len("2025-10-01") else value

@@ -10,8 +10,8 @@ import typer
 
 from lakehouse.cli.confirm import Yes, confirm
 from lakehouse.cli.output import Format, Output, show
-from lakehouse.cli.run import moment
 from lakehouse.cli.tables import one, sourced
+from lakehouse.clock import moment
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:

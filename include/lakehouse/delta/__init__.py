@@ -13,7 +13,7 @@ from lakehouse.delta.feed import changed_since, feed_problem
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version, version_at
 from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, create_table, fast_forward
 from lakehouse.delta.record import Branch, BranchRefused
-from lakehouse.delta.revert import RevertRefused, revert, reverted_versions
+from lakehouse.delta.revert import RevertRefused, check_revert, revert, reverted_versions
 from lakehouse.delta.rows import append_rows, dataset, read_rows, scan
 from lakehouse.delta.schema import TypeUnknown
 from lakehouse.delta.spec import DEFAULT_PROPERTIES, ColumnSpec, SchemaChanged, TableSpec
@@ -44,6 +44,7 @@ __all__ = [
     "UnknownFeature",
     "append_rows",
     "changed_since",
+    "check_revert",
     "collect",
     "commit_metadata",
     "commit_of",

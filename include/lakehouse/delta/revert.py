@@ -69,6 +69,16 @@ def revert(table_path: str, version: int, metadata: dict[str, Any]) -> Published
     return Published(done, len(change.removed), len(change.added), back, gone)
 
 
+def check_revert(table_path: str, version: int) -> None:
+    """Raise what `revert` of the version would raise now; nothing where it was taken back already."""
+    path = store.canonical(table_path)
+    if transaction_version(path, f"revert/{version}") is None:
+        if version == 0:
+            raise _refused(path, version, "it made the table", "Nobody reads it yet: remove its folder.")
+        current = snapshot(path, latest_version(path))
+        _Change(path, version).undone(retention(current).total_seconds())
+
+
 def reverted_versions(table_path: str) -> set[int]:
     """Versions whose change is taken back, and not put in again by taking back that."""
     path = store.canonical(table_path)

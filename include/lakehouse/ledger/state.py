@@ -32,10 +32,13 @@ def watermark(events: Sequence[Event], initial: datetime) -> datetime:
     return covered_prefix(initial, covered(events))
 
 
-def was_reopened(events: Sequence[Event], moment: datetime) -> bool:
-    """Whether a watermark of `moment` may go back, since somebody reopened the windows that end there."""
-    windows = (w for event in events if event.event == "reopened" for w in event.windows)
-    return any(window.low < moment <= window.high for window in windows)
+def was_reopened(events: Sequence[Event], moment: datetime, initial: datetime) -> bool:
+    """Whether a watermark of `moment` may go back, since somebody reopened the windows that end there, or some below
+    without which it would not have come to stand there."""
+    windows = [w for event in events if event.event == "reopened" for w in event.windows]
+    if any(window.low < moment <= window.high for window in windows):
+        return True
+    return bool(windows) and watermark([e for e in events if e.event != "reopened"], initial) >= moment
 
 
 def delivered(events: Sequence[Event]) -> set[str]:

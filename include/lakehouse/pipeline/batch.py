@@ -127,7 +127,8 @@ def replay_batch_id(contract: Contract, what: str) -> str:
     return str(uuid.uuid5(NAMESPACE, f"{contract.name}|{what}|replay"))
 
 
-def change_batch_id(contract: Contract, consumed: dict[str, int], sql: str, base: int) -> str:
-    """uuid5 of table, input versions, fingerprints and the version the change starts from."""
+def change_batch_id(contract: Contract, consumed: dict[str, int], sql: str, base: int, restated: str = "") -> str:
+    """uuid5 of table, input versions, fingerprints, the version the change starts from, and what is restated."""
     inputs = json.dumps(consumed, sort_keys=True)
-    return str(uuid.uuid5(NAMESPACE, f"{contract.name}|{inputs}|{contract.fingerprint}|{sql}|{base}"))
+    what = f"{contract.name}|{inputs}|{contract.fingerprint}|{sql}|{base}"
+    return str(uuid.uuid5(NAMESPACE, f"{what}|{restated}" if restated else what))

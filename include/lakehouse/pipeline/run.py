@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lakehouse.pipeline.publish import publish
 from lakehouse.pipeline.transform import compute, load_landed
 from lakehouse.pipeline.watermark import advance_watermark
 from lakehouse.quality.result import GateFailed
+from lakehouse.transform.restate import Restate
 
 Progress = Callable[[str, str], None]
 
@@ -30,6 +32,18 @@ class TablesHeld(LakehouseError):
         self.errors = dict(errors)
 
 
+@dataclass(frozen=True)
+class How:
+    """What a run does otherwise than load and compute what is due, once, and publish it."""
+
+    #: Of bronze tables: the runs that load each, one after the other. A table that is not named: the run itself.
+    pieces: Mapping[str, Sequence[Run]] = field(default_factory=dict)
+    #: Computed tables compute the keys of this range anew, whether or not their inputs changed.
+    restate: Restate | None = None
+    #: Everything is left on branches, audited, and read there by the tables below.
+    stage: bool = False
+
+
 def run_tables(
     manifest: Manifest,
     entries: Sequence[Entry],
@@ -37,8 +51,9 @@ def run_tables(
     connect: Callable[[str], Any],
     pii_key: Callable[[], bytes],
     progress: Progress,
+    how: How = How(),
 ) -> list[Batch]:
-    """Run `entries` and publish them, groups whole; the published batches.
+    """Run `entries` and publish them, groups whole; the published batches, or those left on branches.
 
     `connect(connection id)` opens a source. `progress(table, step)` is called before each step. A table of a publish
     group brings the rest of its group along: they are published together or not at all. A table that is held stops its
@@ -57,25 +72,36 @@ def run_tables(
             continue
         contract = load_contract(Path(entry.folder))
         group = entry.publish_group or entry.name
-        candidates = {b.table: b for b in pending.get(group, [])}
-        try:
-            batch = _audited(entry, contract, run, candidates, connect, pii_key, progress)
-            pending.setdefault(group, []).append(batch)
-            if len(pending[group]) < len(manifest.group_of(entry.name)):
-                continue
-            progress(group, "publish")
-            done += publish_group(manifest, pending.pop(group))
-        except (GateFailed, LoadFailed) as error:
-            held[entry.name] = error
-            stopped |= {entry.name, group}
-            continue
-        if contract.source:
-            advance_watermark(contract, batch)
+        pieces = how.pieces.get(entry.name, (run,))
+        for number, piece in enumerate(pieces, 1):
+            tell = _chunk(progress, number, len(pieces))
+            together = pending.values() if how.stage else [pending.get(group, [])]
+            candidates = {b.table: b for batches in together for b in batches}
+            try:
+                batch = _audited(entry, contract, piece, candidates, connect, pii_key, tell, how.restate)
+                pending.setdefault(group, []).append(batch)
+                if how.stage or len(pending[group]) < len(manifest.group_of(entry.name)):
+                    continue
+                tell(group, "publish")
+                done += publish_group(manifest, pending.pop(group), how.restate)
+            except (GateFailed, LoadFailed) as error:
+                held[entry.name] = error
+                stopped |= {entry.name, group}
+                break
+            if contract.source:
+                advance_watermark(contract, batch)
     if len(held) == 1:
         raise next(iter(held.values()))
     if held:
         raise TablesHeld(held)
-    return done
+    return [batch for batches in pending.values() for batch in batches] if how.stage else done
+
+
+def _chunk(progress: Progress, number: int, chunks: int) -> Progress:
+    """Tells which of several chunks of a table a step is at."""
+    if chunks == 1:
+        return progress
+    return lambda table, step: progress(table, f"chunk {number} of {chunks}, {step}")
 
 
 def _audited(
@@ -86,6 +112,7 @@ def _audited(
     connect: Callable[[str], Any],
     pii_key: Callable[[], bytes],
     progress: Progress,
+    restate: Restate | None,
 ) -> Batch:
     """One table, up to and with its gate."""
     if contract.source:
@@ -95,17 +122,19 @@ def _audited(
         batch = load_landed(contract, batch)
     else:
         progress(entry.name, "transform")
-        batch = compute(contract, run, candidates)
+        batch = compute(contract, run, candidates, restate)
     progress(entry.name, "gate")
     return gate(contract, batch, candidates)
 
 
-def publish_group(manifest: Manifest, batches: Sequence[Batch]) -> list[Batch]:
-    """Publish audited batches that belong together, inputs first."""
+def publish_group(manifest: Manifest, batches: Sequence[Batch], restate: Restate | None = None) -> list[Batch]:
+    """Publish audited batches that belong together, inputs first. `restate` is what they were computed with."""
 
     def redo(batch: Batch, candidates: Mapping[str, Batch]) -> Batch:
         contract = load_contract(Path(manifest[batch.table].folder))
-        redone = load_landed(contract, batch) if contract.source else compute(contract, batch.run, candidates)
+        if contract.source:
+            return gate(contract, load_landed(contract, batch), candidates)
+        redone = compute(contract, batch.run, candidates, restate)
         return gate(contract, redone, candidates)
 
     order = [entry.name for entry in manifest.entries]

@@ -23,6 +23,7 @@ from lakehouse.pipeline.takeover import take_over
 from lakehouse.transform.apply import OPERATIONAL
 from lakehouse.transform.increment import plan
 from lakehouse.transform.inputs import resolve
+from lakehouse.transform.restate import Restate, problem, rows_in_range
 from lakehouse.transform.sql import parse_transform
 from lakehouse.transform.work import work
 
@@ -115,21 +116,26 @@ def _stamp(batch: Batch) -> LoadStamp:
     )
 
 
-def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None = None) -> Batch:
+def compute(
+    contract: Contract, run: Run, candidates: Mapping[str, Batch] | None = None, restate: Restate | None = None
+) -> Batch:
     """Silver and gold: transform.sql over its inputs, applied to a branch.
 
-    `candidates` are the batches of tables in the same publish group that this run has branched but not published.
-    Where neither inputs nor contract nor SQL changed since the last publish, nothing is computed.
+    `candidates` are the batches of tables that this run has branched but not published.
+    Where neither inputs nor contract nor SQL changed since the last publish, nothing is computed; with `restate` the
+    keys of its range are in any case. If contract or SQL changed, what is restated by keys has the old fingerprints on
+    record: the rest of the table is stale still.
     """
     from lakehouse.delta import diff, latest_version
     from lakehouse.spark import connected, session_id
 
     transform = parse_transform(contract.path.parent)
-    inputs = resolve(contract.name, transform.reads, dict(candidates or {}))
+    there = dict(candidates or {})
+    inputs = resolve(contract.name, transform.reads, there, restate.as_of if restate else None)
     consumed = {name: source.consumed for name, source in inputs.items()}
     events = reconciled_events(contract.name)
     base = latest_version(paths.table(contract.name))
-    batch_id = change_batch_id(contract, consumed, transform.fingerprint, base)
+    batch_id = change_batch_id(contract, consumed, transform.fingerprint, base, str(restate or ""))
     batch = Batch(
         table=contract.name,
         batch_id=batch_id,
@@ -144,19 +150,29 @@ def compute(contract: Contract, run: Run, candidates: Mapping[str, Batch] | None
     with log.bound(batch, "transform"):
         take_over(batch, events)
         last = last_published(events)
-        if last and base >= 0 and (last.consumed, last.contract, last.sql) == (consumed, batch.contract, batch.sql):
+        same = (consumed, batch.contract, batch.sql)
+        if not restate and last and base >= 0 and (last.consumed, last.contract, last.sql) == same:
             log.get().info("up to date", version=base)
             return replace(batch, empty=True)
+        increment = plan(contract, transform, inputs, last, base, settings().increments_from_bytes, restate is not None)
+        if restate and last and not isinstance(increment, str):
+            increment = problem(increment, inputs, there, restate) or increment
+            if not isinstance(increment, str):
+                batch = replace(batch, contract=last.contract, sql=last.sql)
         ledger.append(event_of(batch, "started", at=batch.started_ts))
         reach("compute.started")
         branch = _branch(contract, batch, "clone")
         reach("compute.branched")
-        increment = plan(contract, transform, inputs, last, base, settings().increments_from_bytes)
         if isinstance(increment, str):
             log.get().info("computed in full", reason=increment)
         with connected(f"{contract.name} transform", session_id(batch.batch_id, batch.attempt)) as spark:
             some = None if isinstance(increment, str) else increment
-            work(spark, contract, transform, inputs, branch, batch, some)
+            restated = {}
+            if restate and some:
+                restated = {
+                    name: rows_in_range(spark, inputs[name], there, restate) for name in {h.table for h in some.handles}
+                }
+            work(spark, contract, transform, inputs, branch, batch, some, restated)
             reach("compute.applied")
         change = diff(branch)
         batch = replace(batch, branch=branch.to_json(), empty=change.is_empty and base >= 0)

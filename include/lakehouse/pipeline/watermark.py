@@ -49,7 +49,7 @@ def _decide(contract: Contract) -> Callable[[datetime | None], datetime]:
         events = reconciled_events(contract.name)
         implied = watermark(events, initial)
         reach("watermark.due")
-        if held is None or implied >= held or was_reopened(events, held):
+        if held is None or implied >= held or was_reopened(events, held, initial):
             return implied
         return held
 

@@ -39,21 +39,23 @@ def plan(
     last: Event | None,
     latest: int,
     from_bytes: int,
+    restated: bool = False,
 ) -> Increment | str:
     """The increment that brings the table, `latest` its version now, up to `inputs`; or why it is computed in full.
 
     `last` is its last publish; inputs that are smaller than `from_bytes` together are cheaper to read in full.
+    `restated`: keys of a range are computed too, whatever their SQL was and however small the inputs are.
     """
     from lakehouse.delta import changed_since, feed_problem, table_stats
 
     if last is None or latest < 0 or last.version < 0:
         return "it is the first load"
-    if (last.contract, last.sql) != (contract.fingerprint, transform.fingerprint):
+    if not restated and (last.contract, last.sql) != (contract.fingerprint, transform.fingerprint):
         return "its contract or SQL changed"
     if changed_since(paths.table(contract.name), last.version, latest):
         return "rows were changed after its last publish"
     size = sum(table_stats(source.published).bytes for source in inputs.values())
-    if size < from_bytes:
+    if not restated and size < from_bytes:
         return f"its inputs are small ({size:,} bytes)"
     found = declared(contract) or derived(contract, transform, inputs)
     if found is None:
@@ -67,7 +69,7 @@ def plan(
             problem = feed_problem(path, low, high)
             if problem:
                 return f"the changes of {name} are gone: {problem}"
-    return Increment(tuple(h for h in found if feeds[h.table]), {n: f for n, f in feeds.items() if f})
+    return Increment(tuple(h for h in found if restated or feeds[h.table]), {n: f for n, f in feeds.items() if f})
 
 
 def declared(contract: Contract) -> list[Handle] | None:
@@ -155,11 +157,12 @@ _Keys = dict[tuple[str, ...], "list[DataFrame]"]
 
 
 def work_out(
-    spark: SparkSession, contract: Contract, base: str, increment: Increment
+    spark: SparkSession, contract: Contract, base: str, increment: Increment, restated: Mapping[str, DataFrame]
 ) -> tuple[list[Affected], list[DataFrame]]:
     """The affected keys, by the columns they are of, and the frames held in memory for them: unpersist these.
 
-    `base` is the table before the increment, as Spark SQL names it.
+    `base` is the table before the increment, as Spark SQL names it. `restated` are rows of inputs that count as
+    changed.
     """
     held: list[DataFrame] = []
     types = {column.name: column.type for column in contract.columns}
@@ -168,7 +171,7 @@ def work_out(
     for handle in increment.handles:
         columns = tuple(sorted({output for _, output in handle.pairs}))
         into = found if by_key(contract, handle) else direct
-        into.setdefault(columns, []).extend(_changed(spark, handle, increment.feeds[handle.table]))
+        into.setdefault(columns, []).extend(_changed(spark, handle, increment, restated))
     key = tuple(sorted(contract.primary_key))
     for affected in _measured(spark, found, "found", held):
         rows = affected.of(f"(SELECT * FROM {base})", ", ".join(f"r.{quote(c)}" for c in key), types)
@@ -176,12 +179,14 @@ def work_out(
     return _measured(spark, direct, "affected", held), held
 
 
-def _changed(spark: SparkSession, handle: Handle, feeds: Sequence[tuple[str, int, int]]) -> list[DataFrame]:
+def _changed(
+    spark: SparkSession, handle: Handle, increment: Increment, restated: Mapping[str, DataFrame]
+) -> list[DataFrame]:
     """What the changed rows of an input hold, before and after, in the columns that rows are reached by."""
     inputs = {output: column for column, output in handle.pairs}
     columns = [f"{quote(inputs[output])} AS {quote(output)}" for output in sorted(inputs)]
-    frames = []
-    for path, low, high in feeds:
+    frames = [restated[handle.table].selectExpr(*columns)] if handle.table in restated else []
+    for path, low, high in increment.feeds.get(handle.table, ()):
         feed = spark.read.format("delta").option("readChangeFeed", "true")
         frames.append(feed.option("startingVersion", low).option("endingVersion", high).load(path).selectExpr(*columns))
     return frames
@@ -190,7 +195,7 @@ def _changed(spark: SparkSession, handle: Handle, feeds: Sequence[tuple[str, int
 def _measured(spark: SparkSession, keys: _Keys, name: str, held: list[DataFrame]) -> list[Affected]:
     """Views of the distinct keys, held in memory, and their ranges, by one job; none for columns without a key."""
     counts = []
-    views = {columns: f"{name}_{number}" for number, columns in enumerate(keys)}
+    views = {columns: f"{name}_{number}" for number, (columns, frames) in enumerate(keys.items()) if frames}
     for columns, view in views.items():
         frame, *more = keys[columns]
         for other in more:

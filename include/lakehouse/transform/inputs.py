@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lakehouse import paths
 from lakehouse.errors import LakehouseError
 from lakehouse.pipeline.batch import Batch
+from lakehouse.sqltext import timestamp
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,6 +32,8 @@ class Input:
     consumed: int
     #: Of a candidate: the branch that holds it.
     branch: Branch | None = None
+    #: Of a bronze table: rows that were ingested later count as not there.
+    until: datetime | None = None
 
     @property
     def published(self) -> str:
@@ -46,15 +50,23 @@ class Input:
 
     def frame(self, spark: SparkSession) -> DataFrame:
         """The input as a frame, pinned."""
-        return spark.read.format("delta").option("versionAsOf", self.version).load(self.path)
+        frame = spark.read.format("delta").option("versionAsOf", self.version).load(self.path)
+        if self.branch and self.branch.mode == "append" and self.branch.base_version >= 0:
+            # Such a branch holds the new rows alone.
+            before = spark.read.format("delta").option("versionAsOf", self.branch.base_version).load(self.published)
+            frame = before.unionByName(frame, allowMissingColumns=True)
+        return frame.where(f"_ingest_ts <= {timestamp(self.until)}") if self.until else frame
 
 
-def resolve(reader: str, tables: tuple[str, ...], candidates: dict[str, Batch]) -> dict[str, Input]:
-    """Where `reader` finds each of `tables`: the candidate of its own group if there is one, else as published.
+def resolve(
+    reader: str, tables: tuple[str, ...], candidates: dict[str, Batch], as_of: datetime | None = None
+) -> dict[str, Input]:
+    """Where `reader` finds each of `tables`: the candidate if there is one, else as published.
 
-    Raises InputMissing for a table that was never published.
+    With `as_of`, rows of bronze that were ingested later are left out, and are not on record as read: whoever computes
+    next finds them among the changes. Raises InputMissing for a table that was never published.
     """
-    from lakehouse.delta import Branch, latest_version
+    from lakehouse.delta import Branch, latest_version, version_at
 
     found = {}
     for table in tables:
@@ -69,7 +81,11 @@ def resolve(reader: str, tables: tuple[str, ...], candidates: dict[str, Batch]) 
                 f"{reader} reads {table}, which was never published.",
                 f"Run it first: `lakehouse run +{reader} --start ... --end ...`, or see why its task failed.",
             )
-        found[table] = Input(table, paths.table(table), version, version)
+        path = paths.table(table)
+        if as_of and table.startswith("bronze."):
+            found[table] = Input(table, path, version, version_at(path, as_of), until=as_of)
+        else:
+            found[table] = Input(table, path, version, version)
     return found
 
 

@@ -15,7 +15,7 @@ from lakehouse.transform.scd2 import versions_sql
 from lakehouse.transform.sql import TransformSql
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.delta import Branch
 
@@ -28,15 +28,19 @@ def work(
     branch: Branch,
     batch: Batch,
     increment: Increment | None,
+    restated: Mapping[str, DataFrame],
 ) -> None:
-    """Bring `branch` up to `inputs`; without an `increment` in full. Leaves it as it is where no key is affected."""
+    """Bring `branch` up to `inputs`; without an `increment` in full. Leaves it as it is where no key is affected.
+
+    `restated` are rows of inputs that an increment takes for changed.
+    """
     query = transform.over(register(spark, inputs))
     if increment is None:
         if contract.scd2:
             query = versions_sql(contract, contract.scd2, f"({query})")
         apply(spark, contract, branch, query, batch)
         return
-    affected, held = work_out(spark, contract, base_sql(branch), increment)
+    affected, held = work_out(spark, contract, base_sql(branch), increment, restated)
     try:
         if not affected:
             return

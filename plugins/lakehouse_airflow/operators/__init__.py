@@ -3,6 +3,7 @@
 They pass a batch, a small dictionary, from one to the next: `batch=extract.output`.
 """
 
+from lakehouse_airflow.operators.backfill import BackfillOperator
 from lakehouse_airflow.operators.extract import ExtractOperator
 from lakehouse_airflow.operators.gate import DataQualityGateOperator
 from lakehouse_airflow.operators.optimize import OptimizeOperator
@@ -12,6 +13,7 @@ from lakehouse_airflow.operators.transform import SparkTransformOperator
 from lakehouse_airflow.operators.watermark import WatermarkUpdateOperator
 
 __all__ = [
+    "BackfillOperator",
     "DataQualityGateOperator",
     "ExtractOperator",
     "OptimizeOperator",

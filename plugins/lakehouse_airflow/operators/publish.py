@@ -11,7 +11,8 @@ from airflow.sdk import BaseOperator
 class PublishOperator(BaseOperator):
     """Publish one audited batch, or those of a publish group together. Running it twice publishes once.
 
-    Outlets that are assets of published tables get version and rows with their event (`lakehouse_airflow.assets`).
+    Outlets that are assets of published tables get version and rows with their event (`lakehouse_airflow.assets`). A
+    backfill run tells of none: those who wait for them hear of it with the next scheduled run.
 
     :param batches: the gates' batches.
     """
@@ -30,7 +31,11 @@ class PublishOperator(BaseOperator):
         from lakehouse.pipeline.batch import Batch
         from lakehouse.pipeline.run import publish_group
         from lakehouse_airflow.assets import tell
+        from lakehouse_airflow.context import is_backfill
 
+        if is_backfill(context):
+            # A month of past days is no month of news: whoever waits for the table would run once a day of it.
+            self.outlets = []
         done = [b.to_dict() for b in publish_group(load(), [Batch.from_dict(b) for b in self.batches])]
         tell(context["outlet_events"], self.outlets, done)
         return done

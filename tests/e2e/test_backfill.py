@@ -1,0 +1,64 @@
+"""Backfills through the real scheduler: five days by `airflow dags backfill`, and the form's DAG as it opens."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lakehouse import ledger, watermarks
+from lakehouse.books import books
+from lakehouse.sandbox import envfile
+from lakehouse.sandbox.rest import Airflow
+from tests.e2e.conftest import DAG, Platform
+from tests.e2e.test_daily import content
+
+FIRST, LAST = "2025-09-26", "2025-09-30"
+AIRFLOW = str(Path(sys.executable).with_name("airflow"))
+
+
+def airflow_says(platform: Platform, *words: str) -> subprocess.CompletedProcess[str]:
+    """Type an Airflow command in the sandbox's environment."""
+    environ = {**os.environ, **envfile.read(envfile.path(platform.home))}
+    return subprocess.run([AIRFLOW, *words], env=environ, capture_output=True, text=True, timeout=1200, check=False)
+
+
+def test_five_days_by_the_command_of_airflow_2(platform: Platform, airflow: Airflow) -> None:
+    """OPS-2: they succeed, one after the other; content and watermarks stay, consumers are not run once a day."""
+    airflow.await_dag("consumer")
+    airflow.set_paused("consumer", False)
+    before, marks, heard = content(platform), watermarks.store().all(), len(airflow.dag_runs("consumer"))
+    done = airflow_says(platform, "dags", "backfill", DAG, "-s", FIRST, "-e", LAST)
+    assert done.returncode == 0, done.stdout + done.stderr
+    days = [datetime(2025, 9, day, tzinfo=UTC) for day in range(26, 31)]
+    runs = [run for run in airflow.dag_runs(DAG) if run.run_id.startswith("backfill__")]
+    assert len(runs) == len(days), "the last day is included"
+    assert {run.state for run in runs} == {"success"}
+    assert all(f"{day:%Y-%m-%d} 00:00" in done.stdout for day in days)
+    loads = [e for e in ledger.read("bronze.orders") if e.kind == "backfill" and e.event == "published"]
+    assert [window.low for event in loads for window in event.windows] == days
+    assert sum(event.counts["extracted"] for event in loads) > 0
+    assert sum(event.counts["inserted"] for event in loads) == 0
+    assert content(platform) == before
+    assert watermarks.store().all() == marks
+    assert books("bronze.orders").faults == ()
+    assert len(airflow.dag_runs("consumer")) == heard
+
+    # Once more: the days are there, and are left alone.
+    again = airflow_says(platform, "dags", "backfill", DAG, "-s", FIRST, "-e", LAST)
+    assert (again.returncode, again.stdout.count("was there, left alone")) == (0, 5), again.stderr
+
+
+def test_the_form_as_it_opens_ends_green_and_changes_nothing(platform: Platform, airflow: Airflow) -> None:
+    airflow.await_dag("lakehouse_backfill")
+    airflow.set_paused("lakehouse_backfill", False)
+    before = content(platform)
+    run = airflow.trigger("lakehouse_backfill")
+    assert airflow.await_run("lakehouse_backfill", run.run_id, 200).state == "success"
+    # And done: a range that is loaded is no gap.
+    conf = {"table": "orders", "start": FIRST, "end": LAST, "from": "source", "dry_run": False}
+    run = airflow.trigger("lakehouse_backfill", conf=conf)
+    assert airflow.await_run("lakehouse_backfill", run.run_id, 400).state == "success"
+    assert content(platform) == before
