@@ -52,9 +52,9 @@ class Settings:
     #: File the CLI appends OpenLineage events to.
     lineage: Path
     #: Where metrics go.
-    metrics: MetricsSettings = MetricsSettings()
+    metrics: MetricsSettings
     #: What of AWS follows from the contracts; None: nothing.
-    target: Target | None = None
+    target: Target | None
 
 
 def load(environ: dict[str, str] | None = None) -> Settings:

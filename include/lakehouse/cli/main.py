@@ -9,12 +9,14 @@ import structlog
 import typer
 
 from lakehouse.cli import (
+    aws,
     books,
     branch,
     contracts,
     demo,
     gate,
     intervals,
+    metrics,
     optimize,
     plan,
     quarantine,
@@ -45,6 +47,7 @@ app.add_typer(branch.app, name="branch")
 app.add_typer(watermarks.app, name="watermarks")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(gate.app, name="gate")
+app.add_typer(aws.app, name="aws")
 app.command()(setup.setup)
 app.command()(status.status)
 app.command()(run.run)
@@ -56,6 +59,7 @@ app.command()(query.query)
 app.command()(test.test)
 app.command()(optimize.optimize)
 app.command()(plan.plan)
+app.command()(metrics.metrics)
 app.command()(demo.demo)
 
 

@@ -18,7 +18,7 @@ class Metric(NamedTuple):
 
 
 METRICS = {
-    "records_processed_total": Metric("rows", True, "Rows that loads were made of: extracted, or changed by a transform."),
+    "records_processed_total": Metric("rows", True, "Rows that loads extracted, or that transforms changed."),
     "quarantined_total": Metric("rows", True, "Rows that loads set aside."),
     "dq_critical_failures": Metric("rules", False, "Critical rules that failed in the latest gate."),
     "latency_seconds": Metric("seconds", False, "From the first attempt at the latest load to its publish."),

@@ -3,6 +3,7 @@
 They pass a batch, a small dictionary, from one to the next: `batch=extract.output`.
 """
 
+from lakehouse_airflow.operators.catalog import RegisterCatalogOperator
 from lakehouse_airflow.operators.extract import ExtractOperator
 from lakehouse_airflow.operators.gate import DataQualityGateOperator
 from lakehouse_airflow.operators.optimize import OptimizeOperator
@@ -17,6 +18,7 @@ __all__ = [
     "OptimizeOperator",
     "OverrideOperator",
     "PublishOperator",
+    "RegisterCatalogOperator",
     "SparkTransformOperator",
     "WatermarkUpdateOperator",
 ]
