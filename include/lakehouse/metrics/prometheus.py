@@ -51,5 +51,5 @@ class PrometheusFile:
             if rows:
                 full = self.prefix + name
                 lines += [f"# HELP {full} {metric.help}", f"# TYPE {full} {'counter' if metric.counter else 'gauge'}"]
-                lines += [f'{full}{{table="{table}"}} {value!r}' for table, value in rows]
+                lines += [f'{full}{{table="{table}"}} {float(value)!r}' for table, value in rows]
         return "\n".join(lines) + "\n"
