@@ -31,7 +31,7 @@ class Reader(Strict):
 class Access(Strict):
     """Lake Formation: the LF-tag that columns carry, and who is granted which of its values."""
 
-    #: The tag's key is <owner>_<tag>.
+    #: The tag's key is <owner>:<tag>.
     tag: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "classification"
     #: Value of contract columns without a classification.
     default: str = "internal"

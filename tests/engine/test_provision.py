@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
-from lakehouse import provision
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from lakehouse import config, provision
+from lakehouse.cli.confirm import NotConfirmed
+from lakehouse.cli.main import app
 from lakehouse.contracts import load_contract
 from lakehouse.provision.register import register
 from tests.account import ANALYST, LATENCY, STEWARD
@@ -234,3 +240,25 @@ def test_a_published_table_is_registered_with_what_it_grew(account, monkeypatch)
     assert account.plan() == [], "a column that the source grew is no difference"
     assert "loyalty" not in seen(account, STEWARD, "bronze.customers"), "nobody has looked at it yet"
     assert {c["Name"] for c in account.table("bronze.customers")["StorageDescriptor"]["Columns"]} >= {"loyalty"}
+
+
+def test_the_command_line_plans_applies_and_asks_before_it_removes(account):
+    def typed(*words):
+        with structlog.testing.capture_logs():
+            return CliRunner().invoke(app, ["aws", *words, "--output", "json"])
+
+    planned = json.loads(typed("plan", "--only", "catalog").output)
+    assert [row["kind"] for row in planned] == ["database", "database", "table", "table"]
+    assert json.loads(typed("apply", "--only", "catalog").output) == planned
+    assert json.loads(typed("plan", "--only", "catalog").output) == []
+    account.drop("silver.customers")
+    assert isinstance(typed("apply", "--only", "catalog", "--remove").exception, NotConfirmed)
+    gone = json.loads(typed("apply", "--only", "catalog", "--remove", "--yes").output)
+    assert [(row["action"], row["kind"]) for row in gone] == [("remove", "table"), ("remove", "database")]
+
+
+def test_a_configuration_without_the_section_says_what_to_do(account):
+    account.target = None
+    config.settings.cache_clear()
+    with pytest.raises(provision.TargetMissing, match="LAKEHOUSE_CONFIG=aws"):
+        account.plan()

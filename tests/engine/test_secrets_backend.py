@@ -37,4 +37,6 @@ def test_a_connection_and_the_key_are_found_by_their_ids(backend, account):
     assert (found.conn_type, found.password, found.extra_dejson) == ("snowflake", "p@ss/word", {"account": "acme"})
     assert backend.get_connection("pii_key").password == "k" * 32
     assert backend.get_conn_value("not_there") is None
+    secrets.create_secret(Name=f"{backend.connections_prefix}/aws_default", SecretString="{}")
+    assert backend.get_conn_value("aws_default") is None, "nobody asks: tasks are who the machine is"
     assert "AIRFLOW_CONN_SNOWFLAKE_DEFAULT" not in os.environ

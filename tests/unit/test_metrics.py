@@ -122,3 +122,18 @@ def test_every_metric_is_explained():
         "watermark_lag_seconds", "freshness_seconds",
     }  # fmt: skip
     assert all(metric.help.endswith(".") for metric in METRICS.values())
+
+
+def test_age_and_lag_are_told_by_the_clock(monkeypatch):
+    from lakehouse.freshness import Freshness
+
+    monkeypatch.setattr("lakehouse.paths.contract_folder", lambda name: name)
+    monkeypatch.setattr("lakehouse.contracts.load_contract", lambda folder: folder)
+    ages = {"bronze.orders": Freshness("stale", AT, timedelta(hours=30), timedelta(hours=26))}
+    unknown = Freshness("unknown", None, None, None)
+    monkeypatch.setattr("lakehouse.freshness.freshness", lambda contract, at: ages.get(contract, unknown))
+    assert told(measures.aged("bronze.orders")) == {"freshness_seconds": 30 * 3600}
+    assert told(measures.aged("gold.dim_date")) == {}
+    contract = type("C", (), {"name": "bronze.orders"})
+    lag = told(measures.lagged(contract, datetime.now(UTC) - timedelta(hours=2)))["watermark_lag_seconds"]
+    assert lag == pytest.approx(7200, abs=5)

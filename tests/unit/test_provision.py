@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import config
+from lakehouse import config, sections
 from lakehouse.errors import ConfigError
 from lakehouse.provision import calls
 from lakehouse.provision.catalog import hive_type
@@ -110,3 +110,15 @@ def test_the_script_is_the_command_by_another_name(typed: list[str], meant: list
     arguments = runpy.run_path(str(ROOT / "scripts" / "aws" / "create_cloudwatch_alarms.py"))["arguments"]
     assert arguments(typed) == meant
     assert not problem(shlex.join(["lakehouse", *meant]))
+
+
+def test_the_page_tells_every_key():
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    for section, model in {
+        "aws": sections.Target,
+        "aws.access": sections.Access,
+        "aws.alarms": sections.Alarms,
+        "metrics": sections.MetricsSettings,
+    }.items():
+        for name in model.model_fields:
+            assert f"`{section}.{name}" in page, f"{section}.{name}"

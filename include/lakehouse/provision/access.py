@@ -21,7 +21,7 @@ _UNKNOWN = ("_extra",)
 
 def tag_key(target: Target, access: Access) -> str:
     """Key of the LF-tag."""
-    return f"{target.owner}_{access.tag}"
+    return f"{target.owner}:{access.tag}"
 
 
 def tags(target: Target, access: Access, contracts: Sequence[Contract]) -> dict[str, Body]:

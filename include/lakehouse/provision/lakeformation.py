@@ -1,6 +1,7 @@
 """Lake Formation: the LF-tag, what carries which of its values, and grants by it.
 
-LF-tags take no tags themselves. Ours are those whose key begins with the owner; grants are ours that speak of them.
+LF-tags take no tags themselves. Ours are those whose key begins with the owner and a colon, which no
+owner has in it; grants are ours that speak of them.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ class LfTags(Kind):
     name = "lf-tag"
 
     def __init__(self, owner: str) -> None:
-        """Keys that begin with `owner` and _ are ours."""
-        self.prefix = f"{owner}_"
+        """Keys that begin with `owner` and : are ours."""
+        self.prefix = f"{owner}:"
 
     def live(self, keys: Collection[str], whole: bool) -> dict[str, Found]:
         """All tags are a page."""
@@ -139,15 +140,16 @@ class Grants(Kind):
 
     def __init__(self, owner: str, tag: str) -> None:
         """Grants by LF-tags whose keys begin with `owner` are ours; `tag` is the key they are made by."""
-        self.prefix, self.tag = f"{owner}_", tag
+        self.prefix, self.tag = f"{owner}:", tag
 
     def live(self, keys: Collection[str], whole: bool) -> dict[str, Found]:
         """All grants of the account are read, and those by our tags kept."""
         told: dict[str, dict[tuple[str, ...], set[str]]] = {}
         raw: dict[str, list[Any]] = {}
         for entry in pages(_SERVICE, "list_permissions", "PrincipalResourcePermissions", "grants"):
-            policy = entry["Resource"].get("LFTagPolicy")
-            if policy and all(tag["TagKey"].startswith(self.prefix) for tag in policy["Expression"]):
+            policy = entry["Resource"].get("LFTagPolicy") or {}
+            terms = policy.get("Expression")
+            if terms and all(tag["TagKey"].startswith(self.prefix) for tag in terms):
                 key = f"{entry['Principal']['DataLakePrincipalIdentifier']} on {policy['ResourceType']}"
                 told.setdefault(key, {}).setdefault(_terms(policy), set()).update(entry["Permissions"])
                 raw.setdefault(key, []).append(entry)

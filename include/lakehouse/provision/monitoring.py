@@ -31,7 +31,8 @@ def alarms(target: Target, told: Alarms, contracts: Iterable[Contract], topic: s
                 **alarm,
                 "ActionsEnabled": True,
                 "AlarmActions": [topic],
-                "OKActions": [topic],
+                # A number of one load is old news five minutes later: that is no "all is well" worth a mail.
+                **({"OKActions": [topic]} if alarm["TreatMissingData"] == "breaching" else {}),
                 "tags": {OWNER: target.owner, "table": contract.name},
             }
     return found
