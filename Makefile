@@ -68,13 +68,14 @@ test-integration: $(DEV_STAMP)  ## real clients against the stand-ins
 test-e2e: $(DEV_STAMP)  ## a real Airflow scheduler
 	@$(BIN)/python -m pytest tests/e2e
 
-lint: $(DEV_STAMP)  ## ruff, mypy, import walls, SQL, contracts
+lint: $(DEV_STAMP)  ## ruff, mypy, import walls, SQL, contracts, CloudFormation
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/sqlfluff lint --disable-progress-bar include/tables
 	@$(BIN)/lakehouse contracts lint
+	@$(BIN)/cfn-lint infra/*.yaml
 
 format: $(DEV_STAMP)  ## ruff and sqlfluff, in place
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .

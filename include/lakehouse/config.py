@@ -9,11 +9,15 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from lakehouse.errors import ConfigError
+from lakehouse.sections import MetricsSettings, Target
+
+_Section = TypeVar("_Section", bound=BaseModel)
 
 #: The checkout (or image root) that holds include/, dags/ and plugins/.
 PROJECT = Path(__file__).resolve().parents[2]
@@ -47,6 +51,10 @@ class Settings:
     logs: Path
     #: File the CLI appends OpenLineage events to.
     lineage: Path
+    #: Where metrics go.
+    metrics: MetricsSettings
+    #: What of AWS follows from the contracts; None: nothing.
+    target: Target | None
 
 
 def load(environ: dict[str, str] | None = None) -> Settings:
@@ -82,7 +90,28 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         increments_from_bytes=int(env.get("LAKEHOUSE_INCREMENTS_FROM") or text("increments_from_bytes") or 0),
         logs=Path(text("logs")),
         lineage=Path(text("lineage")),
+        metrics=_section(source, "metrics", _filled(raw.get("metrics") or {}, home, cache), MetricsSettings),
+        target=_section(source, "aws", raw["aws"], Target) if raw.get("aws") else None,
     )
+
+
+def _filled(value: Any, home: Path, cache: Path) -> Any:
+    """`value` with {home} and {cache} filled into its texts, however deep."""
+    if isinstance(value, dict):
+        return {key: _filled(part, home, cache) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_filled(part, home, cache) for part in value]
+    return value.format(home=home, cache=cache) if isinstance(value, str) else value
+
+
+def _section(source: Path, name: str, raw: Any, model: type[_Section]) -> _Section:
+    """A part of the file as its own values. Raises ConfigError naming file, key and fault."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(step) for step in (name, *first["loc"]))
+        raise ConfigError(f"{source}: {key}: {first['msg']}.", "Mend it; docs/deploy.md tells every key.") from None
 
 
 @lru_cache(maxsize=1)

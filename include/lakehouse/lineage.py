@@ -56,7 +56,7 @@ def source(contract: Contract) -> list[Dataset]:
 
 
 def of_step(step: str, contract: Contract) -> StepLineage:
-    """Lineage of `step` (extract, transform, dq_gate, publish, advance_watermark) on one table."""
+    """Lineage of `step` (extract, transform, dq_gate, publish, register_catalog, advance_watermark) on one table."""
     from lakehouse.transform.sql import parse_transform
 
     this = table(contract.name, contract)
@@ -68,6 +68,8 @@ def of_step(step: str, contract: Contract) -> StepLineage:
         return StepLineage([table(name) for name in parse_transform(Path(contract.path).parent).reads], [this])
     if step == "dq_gate":
         return StepLineage([this], [ops("quality")])
+    if step == "register_catalog":
+        return StepLineage([this], [])
     if step == "publish":
         return StepLineage([this], [this, ops("ledger")])
     key = contract.source.watermark_key if contract.source else contract.name

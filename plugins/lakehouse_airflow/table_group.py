@@ -1,6 +1,7 @@
 """One task group a table, wired by what each table's SQL reads: extract -> transform -> gate -> publish -> watermark.
 
-Tables of a publish group are audited one by one and published by one task.
+Tables of a publish group are audited one by one and published by one task. Where the configuration names a catalog,
+each table is registered in it after its publish.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskGroup
 
+from lakehouse.config import settings
 from lakehouse_airflow.assets import asset
 from lakehouse_airflow.operators import (
     DataQualityGateOperator,
     ExtractOperator,
     PublishOperator,
+    RegisterCatalogOperator,
     SparkTransformOperator,
     WatermarkUpdateOperator,
 )
@@ -28,6 +31,7 @@ SPARK_POOL = "spark"
 
 @dataclass
 class _Wiring:
+    groups: dict[str, TaskGroup] = field(default_factory=dict)
     gates: dict[str, Any] = field(default_factory=dict)
     publishes: dict[str, Any] = field(default_factory=dict)
 
@@ -45,12 +49,20 @@ def table_groups(manifest: Manifest) -> None:
                 outlets=[asset(member.name) for member in group],
             )
             wiring.publishes |= {member.name: publish for member in group}
+    if settings().target:
+        _register(wiring)
+
+
+def _register(wiring: _Wiring) -> None:
+    """Nobody in the lakehouse reads by the catalog, so nothing waits for this."""
+    for name, publish in wiring.publishes.items():
+        publish >> RegisterCatalogOperator(task_id="register_catalog", table=name, task_group=wiring.groups[name])
 
 
 def _add_table(entry: Entry, manifest: Manifest, wiring: _Wiring) -> None:
     together = {member.name for member in manifest.group_of(entry.name)} - {entry.name}
     candidates = [wiring.gates[name].output for name in (*entry.reads, *entry.checks) if name in together]
-    with TaskGroup(group_id=entry.name.replace(".", "_"), tooltip=entry.description):
+    with TaskGroup(group_id=entry.name.replace(".", "_"), tooltip=entry.description) as wiring.groups[entry.name]:
         if entry.connection:
             extract = ExtractOperator(task_id="extract", table=entry.name, pool=entry.source_kind)
             transform = SparkTransformOperator(

@@ -7,10 +7,12 @@ import pytest
 
 from lakehouse.contracts import ContractError, load_contract
 from lakehouse.contracts.layout import Layout, read_layout
-from lakehouse.contracts.sla import gate_deadline
+from lakehouse.contracts.sla import GATE_DEADLINE, read_duration
 from tests.unit.test_contracts_broken import BRONZE, folder_of
 
-DEADLINE = "slaProperties:\n  - {property: dqGateDeadline, value: 20, unit: min}\n"
+DEADLINE = (
+    "slaProperties:\n  - {property: dqGateDeadline, value: 20, unit: min}\n  - {property: latency, value: 1, unit: h}\n"
+)
 UPKEEP = """\
   - {property: layout, value: {zorderBy: [sent_at, receiver], targetFileMiB: 128}}
   - {property: landingRetention, value: P30D}
@@ -24,6 +26,7 @@ def parcels(tmp_path: Path, text: str) -> Path:
 def test_deadline_layout_and_retention_are_read(tmp_path: Path) -> None:
     found = load_contract(parcels(tmp_path, BRONZE.replace("schema:\n", f"{DEADLINE}schema:\n") + UPKEEP))
     assert found.gate_deadline == timedelta(minutes=20)
+    assert found.latency == timedelta(hours=1)
     assert found.layout == Layout(("sent_at", "receiver"), 128 << 20)
     assert found.landing_retention == timedelta(days=30)
 
@@ -47,14 +50,14 @@ def test_wrong_ones_are_told_with_their_line(tmp_path: Path) -> None:
 def test_a_deadline_is_a_positive_number(value: object) -> None:
     complaints: list[str] = []
     told = {"dqGateDeadline": {"value": value, "unit": "min"}}
-    assert gate_deadline(told, lambda what, fix: complaints.append(what)) is None
+    assert read_duration(GATE_DEADLINE, told, lambda what, fix: complaints.append(what)) is None
     assert len(complaints) == 1
 
 
 @pytest.mark.parametrize(("unit", "seconds"), [("s", 20), ("min", 1200), ("h", 72000), ("d", 1728000)])
 def test_a_deadline_has_a_unit(unit: str, seconds: int) -> None:
     told = {"dqGateDeadline": {"value": 20, "unit": unit}}
-    found = gate_deadline(told, lambda what, fix: pytest.fail(what))
+    found = read_duration(GATE_DEADLINE, told, lambda what, fix: pytest.fail(what))
     assert found == timedelta(seconds=seconds)
 
 

@@ -33,6 +33,7 @@ READING = (
     "contracts lint",
     "sandbox status",
     "watermarks list",
+    "metrics",
 )
 #: Programs that a machine has, or that the page need not explain.
 PROGRAMS = {"df", "du", "find", "ls", "mv", "set", ".venv/bin/python", "."}

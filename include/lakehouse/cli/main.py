@@ -9,6 +9,7 @@ import structlog
 import typer
 
 from lakehouse.cli import (
+    aws,
     backfill,
     books,
     branch,
@@ -16,6 +17,7 @@ from lakehouse.cli import (
     demo,
     gate,
     intervals,
+    metrics,
     optimize,
     plan,
     quarantine,
@@ -47,6 +49,7 @@ app.add_typer(watermarks.app, name="watermarks")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(gate.app, name="gate")
 app.add_typer(backfill.app, name="backfill")
+app.add_typer(aws.app, name="aws")
 app.command()(setup.setup)
 app.command()(status.status)
 app.command()(run.run)
@@ -58,6 +61,7 @@ app.command()(query.query)
 app.command()(test.test)
 app.command()(optimize.optimize)
 app.command()(plan.plan)
+app.command()(metrics.metrics)
 app.command()(demo.demo)
 
 

@@ -139,6 +139,8 @@ class Contract:
     gate_deadline: timedelta | None = None
     #: How OPTIMIZE lays the table's rows into files.
     layout: Layout = field(default_factory=Layout)
+    #: How long after its first attempt a load is published; None: as long as the configuration allows all tables.
+    latency: timedelta | None = None
     #: How long the landing files of a published load are kept; None: as long as usual.
     landing_retention: timedelta | None = None
 

@@ -19,7 +19,7 @@ from lakehouse.contracts.model import Column, Contract, Disposition, Rule, Scd2,
 from lakehouse.contracts.references import reference
 from lakehouse.contracts.rules import implied, written
 from lakehouse.contracts.scd2 import read_scd2
-from lakehouse.contracts.sla import gate_deadline
+from lakehouse.contracts.sla import GATE_DEADLINE, LATENCY, read_duration
 from lakehouse.contracts.source import COUNTED, read_source
 from lakehouse.contracts.sql import predicate_problem
 from lakehouse.contracts.standard import Problem, violations
@@ -83,7 +83,8 @@ class _Reader:
             self.problem(self._at_custom("strategy"), f"strategy '{strategy}'", f"Use one of {get_args(Strategy)}.")
         rules += self._table_rules(key, strategy)
         self._check(rules, {c.name for c in columns})
-        sla = {p["property"]: {"value": p["value"], "unit": p.get("unit")} for p in data.get("slaProperties") or []}
+        said = data.get("slaProperties") or []
+        sla = {p["property"]: {key: p[key] for key in ("value", "unit", "element") if key in p} for p in said}
         return Contract(
             name=name,
             layer=self.layer,
@@ -103,7 +104,8 @@ class _Reader:
             affected_keys=self._affected_keys(custom.get("affectedKeys", {}), {c.name for c in columns}),
             quarantine_threshold=self._threshold(custom.get("quarantineThreshold", 0.05)),
             sla=sla,
-            gate_deadline=gate_deadline(sla, lambda what, fix: self.problem(("slaProperties",), what, fix)),
+            gate_deadline=self._sla(GATE_DEADLINE, sla),
+            latency=self._sla(LATENCY, sla),
             layout=self._layout(custom, columns),
             landing_retention=self._landing(custom.get("landingRetention")),
             tags=tuple(data.get("tags") or []),
@@ -272,6 +274,9 @@ class _Reader:
         what = "affectedKeys does not map each input's columns to columns of this contract"
         self.problem(self._at_custom("affectedKeys"), what, "Write e.g. {silver.orders: {order_id: order_id}}.")
         return {}
+
+    def _sla(self, name: str, sla: dict[str, Any]) -> timedelta | None:
+        return read_duration(name, sla, lambda what, fix: self.problem(("slaProperties",), what, fix))
 
     def _layout(self, custom: dict[str, Any], columns: list[Column]) -> Layout:
         at, names = self._at_custom("layout"), {c.name for c in columns}

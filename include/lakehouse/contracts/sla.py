@@ -8,22 +8,24 @@ from typing import Any
 
 #: The gate of the table is through this long after the run's start (OPS-1).
 GATE_DEADLINE = "dqGateDeadline"
+#: A load is published this long after its first attempt began.
+LATENCY = "latency"
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 Complain = Callable[[str, str], None]
 
 
-def gate_deadline(sla: dict[str, Any], complain: Complain) -> timedelta | None:
-    """The deadline of the table's gate, from the run's start; None where the contract declares none.
+def read_duration(name: str, sla: dict[str, Any], complain: Complain) -> timedelta | None:
+    """What the contract declares as `name` (GATE_DEADLINE, LATENCY); None where it declares none.
 
     `sla` is {property: {"value", "unit"}}. `complain(what, remedy)` is called for a value that is no duration.
     """
-    told = sla.get(GATE_DEADLINE)
+    told = sla.get(name)
     if told is None:
         return None
     value, unit = told.get("value"), told.get("unit")
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0 or unit not in _UNITS:
-        complain(f"{GATE_DEADLINE} '{value} {unit}'", f"Give a positive value and a unit of {', '.join(_UNITS)}.")
+        complain(f"{name} '{value} {unit}'", f"Give a positive value and a unit of {', '.join(_UNITS)}.")
         return None
     return timedelta(seconds=value * _UNITS[unit])

@@ -69,6 +69,8 @@ class Batch:
     sql: str = ""
     #: Nothing would change: nothing to audit, nothing to commit.
     empty: bool = False
+    #: Seconds that transform and gate held Spark: what the load is priced by.
+    spark_seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -85,6 +87,10 @@ class Batch:
         started = datetime.fromisoformat(value["started_ts"])
         lists = {"windows": windows, "deliveries": tuple(value["deliveries"])}
         return cls(**{**value, **lists, "run": Run(**run), "started_ts": started})
+
+    def held_spark(self, seconds: float) -> Batch:
+        """The batch with `seconds` of Spark added."""
+        return replace(self, spark_seconds=round(self.spark_seconds + seconds, 3))
 
     def with_counts(self, **counts: int) -> Batch:
         """The batch with `counts` added."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse import ledger, log, paths
+from lakehouse import ledger, log, metrics, paths
 from lakehouse.clock import now
 from lakehouse.contracts.model import Contract
 from lakehouse.ingest.figures import figures
 from lakehouse.killpoints import reach
+from lakehouse.metrics.measures import gated
 from lakehouse.pipeline.batch import Batch
 from lakehouse.pipeline.events import event_of
 from lakehouse.sqltext import quote
@@ -61,6 +63,7 @@ def gate(
         record(result, checked_ts=now())
         docs.write(contract, result, batch.attempt)
         reach("gate.recorded")
+        metrics.emit(partial(gated, result))
         failed = [r.rule for r in result.failures]
         passed = result.passed or bool(result.override)
         log.get().info("audited", passed=passed, failed_rules=failed, override=result.override, seconds=result.seconds)
@@ -69,7 +72,7 @@ def gate(
             raise GateFailed(result, paths.table(contract.name))
         tell(result)
         batch = replace(batch, audited=fingerprint, override=result.override)
-        return batch.with_counts(rules=len(result.results), warnings=len(failed))
+        return batch.held_spark(result.seconds).with_counts(rules=len(result.results), warnings=len(failed))
 
 
 def _known(contract: Contract, batch: Batch) -> Known:

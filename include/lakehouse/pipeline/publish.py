@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from lakehouse import ledger, log, paths
+from lakehouse import ledger, log, metrics, paths
 from lakehouse.killpoints import reach
+from lakehouse.metrics import measures
 from lakehouse.pipeline.batch import Batch
 from lakehouse.pipeline.events import event_of
 
@@ -30,6 +32,7 @@ def publish(batches: Sequence[Batch], redo: Redo) -> list[Batch]:
         for attempt in range(ATTEMPTS):
             try:
                 done[batch.table] = _one(batch)
+                metrics.emit(partial(measures.aged, batch.table))
                 break
             except PublishConflict:
                 if attempt == ATTEMPTS - 1:
@@ -59,6 +62,7 @@ def _one(batch: Batch) -> Batch:
             batch = batch.with_counts(files_added=published.files_added, files_removed=published.files_removed)
         if fresh or not _on_record(batch):
             ledger.append(event_of(batch, "published", version=version))
+            metrics.emit(partial(measures.published, batch))
         reach("batch.recorded")
         if batch.branch:
             drop_branch(Branch.from_json(batch.branch))

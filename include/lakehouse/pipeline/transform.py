@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from lakehouse import ledger, log, paths
+from lakehouse import ledger, log, metrics, paths
 from lakehouse.bronze.drift import evolved, landed
 from lakehouse.bronze.load import LoadFailed, LoadStamp, load
 from lakehouse.clock import now
@@ -15,6 +17,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.killpoints import reach
 from lakehouse.ledger.state import last_published, next_load
+from lakehouse.metrics.measures import loaded
 from lakehouse.pipeline.batch import Batch, Run, change_batch_id, new_attempt
 from lakehouse.pipeline.events import event_of
 from lakehouse.pipeline.extract import source_of
@@ -65,6 +68,7 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
                 quarantined=0, discarded=0, superseded=0, inserted=0, duplicates=0
             )
         landing = paths.landing(contract.name, *batch.landing)
+        began = time.monotonic()
         with connected(f"{contract.name} transform", session_id(batch.batch_id, batch.attempt)) as spark:
             frames = landed(spark, landing)
             there = {column.name: column.type for column in schema_columns(paths.table(contract.name))}
@@ -87,8 +91,9 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
                 )
             except LoadFailed as error:
                 # For the books: nothing else of the load is on record.
-                failed = batch.with_counts(**error.counts)
+                failed = batch.held_spark(time.monotonic() - began).with_counts(**error.counts)
                 ledger.append(event_of(failed, "failed", detail="quarantineThreshold"))
+                metrics.emit(partial(loaded, failed))
                 raise
         if counts["judged"] != batch.counts["extracted"]:
             raise LakehouseError(
@@ -96,7 +101,7 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
                 f"Clear the extract task: the landing files in {landing} changed under the load.",
             )
         added = diff(branch).rows_added
-        batch = replace(batch, branch=branch.to_json(), empty=added == 0)
+        batch = replace(batch, branch=branch.to_json(), empty=added == 0).held_spark(time.monotonic() - began)
         gone = {name: counts[name] for name in ("quarantined", "discarded")}
         batch = batch.with_counts(
             inserted=added - counts["superseded"],
@@ -159,6 +164,7 @@ def compute(
             increment = problem(increment, inputs, there, restate) or increment
             if not isinstance(increment, str):
                 batch = replace(batch, contract=last.contract, sql=last.sql)
+        began = time.monotonic()
         ledger.append(event_of(batch, "started", at=batch.started_ts))
         reach("compute.started")
         branch = _branch(contract, batch, "clone")
@@ -176,7 +182,7 @@ def compute(
             reach("compute.applied")
         change = diff(branch)
         batch = replace(batch, branch=branch.to_json(), empty=change.is_empty and base >= 0)
-        batch = batch.with_counts(**_row_changes(change.statement))
+        batch = batch.held_spark(time.monotonic() - began).with_counts(**_row_changes(change.statement))
         log.get().info("branched", branch=branch.path, files_added=change.files_added, empty=batch.empty)
         return batch
 

@@ -9,8 +9,9 @@ import json
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
-from lakehouse import ledger, log, watermarks
+from lakehouse import ledger, log, metrics, watermarks
 from lakehouse.clock import now
 from lakehouse.contracts.model import Contract
 from lakehouse.errors import LakehouseError
@@ -18,6 +19,7 @@ from lakehouse.killpoints import reach
 from lakehouse.ledger.events import Event
 from lakehouse.ledger.state import covered, was_reopened, watermark
 from lakehouse.ledger.windows import Window, subtract
+from lakehouse.metrics.measures import lagged
 from lakehouse.pipeline.batch import Batch
 from lakehouse.pipeline.extract import source_of
 from lakehouse.pipeline.reconcile import reconciled_events
@@ -32,6 +34,7 @@ def advance_watermark(contract: Contract, batch: Batch) -> datetime:
     with log.bound(batch, "advance_watermark"):
         held = follow(contract)
         reach("watermark.stored")
+        metrics.emit(partial(lagged, contract, held))
         log.get().info("watermark", key=source_of(contract).watermark_key, value=held.isoformat())
         return held
 

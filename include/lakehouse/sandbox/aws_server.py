@@ -2,7 +2,8 @@
 
 S3: of several who create one name, one does. SSM: every write of a parameter has a version of its own. Moto looks at
 what is there, then writes; here nobody comes between. Of 8 clients that put the same name with If-None-Match at once,
-plain moto told two that they had won about once in a hundred times.
+plain moto told two that they had won about once in a hundred times. Lake Formation: what carries no LF-tag has none,
+where plain moto breaks down.
 
     python -m lakehouse.sandbox.aws_server --host 127.0.0.1 --port 5000
 """
@@ -10,6 +11,7 @@ plain moto told two that they had won about once in a hundred times.
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 
 def serve() -> None:
     """Run until it is ended."""
+    from moto.lakeformation.models import LakeFormationBackend
     from moto.s3.responses import S3Response
     from moto.server import main
     from moto.ssm.responses import SimpleSystemManagerResponse
@@ -35,6 +38,13 @@ def serve() -> None:
     for name in ("put_object", "copy_object", "_key_response_post"):
         setattr(S3Response, name, one_at_a_time(getattr(S3Response, name)))
     SimpleSystemManagerResponse.put_parameter = one_at_a_time(SimpleSystemManagerResponse.put_parameter)
+    begin = LakeFormationBackend.__init__
+
+    def untagged(self: Any, *args: Any, **kwargs: Any) -> None:
+        begin(self, *args, **kwargs)
+        self.lf_database_tags, self.lf_table_tags = defaultdict(list), defaultdict(list)
+
+    LakeFormationBackend.__init__ = untagged
     main()
 
 

@@ -4,6 +4,7 @@ They pass a batch, a small dictionary, from one to the next: `batch=extract.outp
 """
 
 from lakehouse_airflow.operators.backfill import BackfillOperator
+from lakehouse_airflow.operators.catalog import RegisterCatalogOperator
 from lakehouse_airflow.operators.extract import ExtractOperator
 from lakehouse_airflow.operators.gate import DataQualityGateOperator
 from lakehouse_airflow.operators.optimize import OptimizeOperator
@@ -19,6 +20,7 @@ __all__ = [
     "OptimizeOperator",
     "OverrideOperator",
     "PublishOperator",
+    "RegisterCatalogOperator",
     "SparkTransformOperator",
     "WatermarkUpdateOperator",
 ]
