@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from lakehouse import aws, connections
@@ -18,7 +17,7 @@ from lakehouse.sandbox.shop.model import TABLES
 from lakehouse.sandbox.web import store
 
 #: As small as the shop may be for a day's faults to stay below every table's quarantineThreshold.
-SMALL = ShopConfig(scale=0.5, opening=date(2025, 9, 24))
+SMALL = ShopConfig(scale=0.5)
 
 
 @dataclass(frozen=True)
