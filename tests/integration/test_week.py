@@ -24,7 +24,7 @@ from lakehouse.delta import latest_version, read_rows
 from tests.integration.attempt import begin, end_of, warm_up
 from tests.integration.conftest import Lakehouse, lake_at
 from tests.integration.test_replay import quiet, run
-from tests.shop import SMALL, Sources, adopt
+from tests.shop import CONFIG, Sources, adopt
 
 __all__ = ["quiet"]
 
@@ -53,7 +53,7 @@ def week(stand_ins: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         adopt(lake.tables, *TABLES)
         for day in DAYS:
             sources.live(day)
-            low, high = (moment.isoformat() for moment in SMALL.window(day))
+            low, high = (moment.isoformat() for moment in CONFIG.window(day))
             with ThreadPoolExecutor(WORKERS) as pool:
                 ends = pool.map(lambda table, low=low, high=high: end_of(begin(table, low, high)), TABLES)  # type: ignore[misc]
                 assert dict(zip(TABLES, ends, strict=True)) == dict.fromkeys(TABLES, 0)
