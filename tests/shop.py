@@ -1,11 +1,10 @@
-"""The generated shop in the stand-ins of a home, for tests: small, brought to any day, and taken away again."""
+"""The generated shop in the stand-ins of a home, for tests: brought to any day, and taken away again."""
 
 from __future__ import annotations
 
 import shutil
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from lakehouse import aws, connections
@@ -17,8 +16,8 @@ from lakehouse.sandbox.shop.apply import apply_through
 from lakehouse.sandbox.shop.model import TABLES
 from lakehouse.sandbox.web import store
 
-#: As small as the shop may be for a day's faults to stay below every table's quarantineThreshold.
-SMALL = ShopConfig(scale=0.5, opening=date(2025, 9, 24))
+#: In a smaller shop a day's faults are above some tables' quarantineThreshold.
+CONFIG = ShopConfig()
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Sources:
 
     home: Path
     sent: Path
-    config: ShopConfig = SMALL
+    config: ShopConfig = CONFIG
 
     @property
     def manifests(self) -> Path:

@@ -25,7 +25,7 @@ from lakehouse.delta.attempts import open_attempts
 from lakehouse.ingest.landing import WHOLE, landing_files, slices_of
 from lakehouse.ledger.state import covered
 from lakehouse.pipeline.batch import Batch
-from lakehouse.sandbox import processes
+from lakehouse.sandbox import ports
 from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.state import StateFile
 from lakehouse.spark import session_id
@@ -268,10 +268,10 @@ def kill_worker(case: Case, stand_ins: Path) -> None:
 
 
 def kill_spark(case: Case, stand_ins: Path) -> None:
-    """The server comes back while the attempt still hopes for it; then that one ends, well or not."""
+    """The server comes back, on its port, while the attempt still hopes for it; then that one ends, well or not."""
     server = spark_server(stand_ins)
     attempt = begin(case.table, *SECOND, statement=case.where, pid=server.pid)
-    while processes.alive(server):
+    while not ports.is_free(server.port):
         assert attempt.is_alive(), "the statement was not reached"
         time.sleep(0.02)
     bring_back(stand_ins)

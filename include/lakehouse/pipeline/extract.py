@@ -45,7 +45,7 @@ def source_of(contract: Contract) -> Source:
 def extract(contract: Contract, run: Run, connect: Connect, pii_key: Callable[[], bytes]) -> Batch:
     """Land the rows `run` is due for. `connect` opens the source's client connection, and is called once.
 
-    Raises EmptyDelivery where the contract calls that an error.
+    Raises EmptyDelivery or MissingDelivery where the contract calls that an error.
     """
     source = source_of(contract)
     events = reconciled_events(contract.name)
@@ -96,7 +96,8 @@ def _check_delivery(contract: Contract, source: Source, batch: Batch, rows: int)
     if source.missing_is_error and source.whole and not batch.deliveries:
         raise MissingDelivery(
             f"{contract.name}: {source.object} holds nothing new for {span}.",
-            "Ask whoever delivers; set source.missingIsError to false if days without a delivery are normal.",
+            "Ask whoever delivers, and clear the task when it is there; set source.missingIsError to false if days without "
+            "a delivery are normal.",
         )
     if source.empty_is_error and not rows:
         raise EmptyDelivery(
