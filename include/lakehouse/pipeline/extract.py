@@ -96,8 +96,8 @@ def _check_delivery(contract: Contract, source: Source, batch: Batch, rows: int)
     if source.missing_is_error and source.whole and not batch.deliveries:
         raise MissingDelivery(
             f"{contract.name}: {source.object} holds nothing new for {span}.",
-            "Ask whoever delivers, and clear the task when it is there; set source.missingIsError to false if days without "
-            "a delivery are normal.",
+            "Ask whoever delivers, and clear the task when it is there; set source.missingIsError to false if days "
+            "without a delivery are normal.",
         )
     if source.empty_is_error and not rows:
         raise EmptyDelivery(
