@@ -36,6 +36,10 @@ SOME = (
 ALL = sorted(folder.name for folder in (PROJECT / "include" / "tables" / "bronze").iterdir())
 TABLES = [f"bronze.{name}" for name in (ALL if os.environ.get("LAKEHOUSE_WEEK") == "all" else SOME)]
 DAYS = range(1, 8)
+#: Tables whose broken rows somebody repairs the next day, and some whose sources keep them: loaded every evening.
+DAILY = {"bronze.orders", "bronze.customers", "bronze.behavior_events", "bronze.vendor_prices"}
+#: Evenings on which the others are loaded too; what they missed is caught up.
+EVENINGS = (1, 4, 7)
 #: Loads at once.
 WORKERS = 2
 #: Table, rule, key without its nulls and the cursor, cursor.
@@ -44,7 +48,7 @@ Fault = tuple[str, str, str, datetime | None]
 
 @pytest.fixture(scope="module")
 def week(stand_ins: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lakehouse, Sources]]:
-    """Seven days, each loaded on its evening; the first brings the shop's history along."""
+    """Seven days, loaded evening by evening; the first brings the shop's history along."""
     warm_up()
     home = tmp_path_factory.mktemp("week")
     sources = Sources(stand_ins, home / "sent")
@@ -54,9 +58,10 @@ def week(stand_ins: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for day in DAYS:
             sources.live(day)
             low, high = (moment.isoformat() for moment in CONFIG.window(day))
+            due = [table for table in TABLES if day in EVENINGS or table in DAILY]
             with ThreadPoolExecutor(WORKERS) as pool:
-                ends = pool.map(lambda table, low=low, high=high: end_of(begin(table, low, high)), TABLES)  # type: ignore[misc]
-                assert dict(zip(TABLES, ends, strict=True)) == dict.fromkeys(TABLES, 0)
+                ends = pool.map(lambda table, low=low, high=high: end_of(begin(table, low, high)), due)  # type: ignore[misc]
+                assert dict(zip(due, ends, strict=True)) == dict.fromkeys(due, 0)
         yield lake, sources
         sources.clear()
 
@@ -127,7 +132,8 @@ def test_books_balance_before_and_after_replays(week: tuple[Lakehouse, Sources])
     lake, sources = week
     expected, found = planted(sources), balanced()
     for table, book in found.items():
-        assert [load.state for load in book.loads] == ["published"] * len(DAYS), table
+        evenings = DAYS if table in DAILY else EVENINGS
+        assert [load.state for load in book.loads] == ["published"] * len(evenings), table
         assert book.total.parts["inserted"] == len(read_rows(paths.table(table))) > 0
         aside = sum(count for (name, *_), count in expected.items() if name == table)
         assert book.total.parts["quarantined"] == aside == sum(book.quarantine.values())
