@@ -73,8 +73,9 @@ class Sources:
         return Layout(self.home).web / store.FILE
 
 
-def adopt(tables: Path, *names: str) -> None:
-    """Copy table folders of the project, as bronze.orders, to the folder of tables `tables`."""
+def adopt(tables: Path, *names: str) -> Path:
+    """Copy table folders of the project, as bronze.orders, to the folder of tables `tables`; the last one there."""
     for name in names:
         folder = Path(*name.split("."))
         shutil.copytree(PROJECT / "include" / "tables" / folder, tables / folder)
+    return tables / folder

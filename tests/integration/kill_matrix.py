@@ -28,8 +28,8 @@ WHOLE = PRICES
 
 #: Statements that Spark runs for each step of a second day's load.
 STATEMENTS = {
-    ORDERS: {"transform": 3, "dq_gate": 2},
-    EVENTS: {"transform": 3, "dq_gate": 2},
+    ORDERS: {"transform": 2, "dq_gate": 2},
+    EVENTS: {"transform": 2, "dq_gate": 2},
     PRICES: {"transform": 3, "dq_gate": 2},
     COMPUTED: {"transform": 2, "dq_gate": 2},
 }
