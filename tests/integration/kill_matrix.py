@@ -31,7 +31,7 @@ STATEMENTS = {
     ORDERS: {"transform": 2, "dq_gate": 2},
     EVENTS: {"transform": 2, "dq_gate": 2},
     PRICES: {"transform": 3, "dq_gate": 2},
-    COMPUTED: {"transform": 2, "dq_gate": 2},
+    COMPUTED: {"transform": 3, "dq_gate": 4},
 }
 #: Steps of every table by the first word of their points; those of the engine below have tests of their own.
 COMMON = ("gate", "batch")
