@@ -108,9 +108,9 @@ that attempt, readers see the table as before the load or as after it.
 
 `make kill-matrix` runs every case and writes this page; `make test-integration` takes one source whole and a few others
 that LAKEHOUSE_KILL_SEED draws. A worker dies by SIGKILL at a named point (`include/lakehouse/killpoints.py`); the Spark
-server dies while it works at a statement of a step, and is started again while the worker still hopes for it. Sources
-are the generated shop's, through their real clients, with the project's own contracts; the load is that of its second
-day, in slices.
+server dies as soon as it is at a statement of a step, before the worker has the answer, and is started again while the
+worker still hopes for it. Sources are the generated shop's, through their real clients, with the project's own
+contracts; the load is that of its second day, in slices.
 
 Last run {day}: {len(lines)} cases, {minutes:.0f} minutes on two cores, shop of seed 7.
 
