@@ -234,7 +234,7 @@ def test_increments_are_what_computing_in_full_is(spark: Any, home: Path) -> Non
     assert isinstance(found, Increment)
     assert [handle.table for handle in found.handles] == ["silver.r"]
     priced = table_sql(paths.table("silver.priced"))
-    affected, held = work_out(spark, shop.contracts["silver.priced"], priced, found)
+    affected, held = work_out(spark, shop.contracts["silver.priced"], priced, found, {})
     (keys,) = affected
     assert keys.columns == ("oid",)
     changed = {row.hour for row in spark.sql("SELECT * FROM found_0").collect()}
