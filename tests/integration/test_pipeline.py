@@ -157,11 +157,28 @@ def test_mark_past_failed_rows(things: Lakehouse) -> None:
         things.run("bronze.things", "2025-10-01", "2025-10-02")
     assert latest_version(paths.table("bronze.things")) == -1
     assert watermarks.store().all() == {}
+    # That its rows are in quarantine by now does not let the next load through.
+    with pytest.raises(LoadFailed, match="2 of 3"):
+        things.run("bronze.things", "2025-10-01", "2025-10-03")
     # Mended in the source, and nobody clears the run.
     things.snowflake(f"UPDATE {things.source} SET AMOUNT = 1")  # type: ignore[attr-defined]
     things.run("bronze.things", "2025-10-02", "2025-10-03")
     assert ids(things) == [1, 2, 3]
     assert watermarks.store().get("things_max_ts") == datetime(2025, 10, 3, tzinfo=UTC)
+
+
+def test_a_day_loaded_again_may_hold_what_was_set_aside_before(things: Lakehouse) -> None:
+    """CON-2: rows at fault that a published load has set aside are no news; with news above the threshold it fails."""
+    put(things, (1, "2025-10-01 01:00:00", 1, "a"), (2, "2025-10-01 02:00:00", 2, "b"))
+    put(things, (3, "2025-10-01 20:00:00", -3, "c"), (4, "2025-10-01 21:00:00", -4, "d"))
+    things.run("bronze.things", "2025-10-01", "2025-10-02")
+    evening = ("2025-10-01T18:00", "2025-10-02", "backfill")
+    (again,) = things.run("bronze.things", *evening)
+    assert (again.counts["inserted"], again.counts["quarantined"]) == (0, 0)
+    put(things, *[(n, "2025-10-01 22:00:00", -n, "e") for n in range(5, 9)])
+    with pytest.raises(LoadFailed, match="4 of 6"):
+        things.run("bronze.things", *evening)
+    assert ids(things) == [1, 2]
 
 
 def test_what_turns_bad_between_two_attempts_is_set_aside_too(things: Lakehouse) -> None:

@@ -13,7 +13,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from lakehouse.bronze.judge import judged
-from lakehouse.bronze.quarantine import rows_of_load, set_aside
+from lakehouse.bronze.quarantine import known_before, rows_of_load, set_aside
 from lakehouse.bronze.verdicts import record_verdicts
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
@@ -77,7 +77,8 @@ def load(
     `grown` are the table's columns beyond the contract; `rows_landed`, as far as known, decides how repeated rows are
     looked for. Quarantined are those new in this load, or, where the rows come from quarantine, those that stay there;
     set_aside are those, and what earlier attempts at the load had quarantined. Of a replay, superseded are rows
-    appended though their key has a newer state. Raises LoadFailed above the contract's quarantine threshold (CON-2).
+    appended though their key has a newer state. Raises LoadFailed where more rows than the contract's quarantine
+    threshold allows are at fault, those not counted that a published load has set aside before (CON-2).
     """
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
@@ -112,10 +113,14 @@ def load(
     aside = bad if kept or not bad else set_aside(spark, contract, source, rows.where(BAD), stamp)
     counts = {"judged": total, "quarantined": aside, "discarded": discarded}
     counts["set_aside"] = bad if kept else rows_of_load(contract, stamp)
-    # Rows from quarantine were at fault once already: that some still are is no news.
-    if bad > contract.quarantine_threshold * total and not kept:
+    allowed = contract.quarantine_threshold * total
+    # Rows at fault that a published load has set aside already are no news: from quarantine, or a day loaded again.
+    news = 0 if kept else bad
+    if news > allowed:
+        news -= known_before(spark, contract, source, rows.where(BAD), stamp)
+    if news > allowed:
         raise LoadFailed(
-            f"{contract.name}: {bad} of {total} rows broke the contract, above its quarantineThreshold of "
+            f"{contract.name}: {news} of {total} rows broke the contract, above its quarantineThreshold of "
             f"{contract.quarantine_threshold:.1%}; nothing was published.",
             f"See them with `lakehouse quarantine list --table {contract.name}`; mend the source, or the contract "
             f"{contract.path}, and clear the task.",

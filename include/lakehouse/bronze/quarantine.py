@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse import paths
+from lakehouse import ledger, paths
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
 from lakehouse.killpoints import reach
@@ -88,6 +88,22 @@ def rows_of_load(contract: Contract, stamp: LoadStamp) -> int:
     held = dataset(paths.ops("quarantine"), {"table": contract.name})
     mine = (pc.field("table") == contract.name) & (pc.field("batch_id") == stamp.batch_id)
     return 0 if held is None else int(held.count_rows(filter=mine & (pc.field("load") == stamp.load)))
+
+
+def known_before(spark: SparkSession, contract: Contract, source: Source, bad: DataFrame, stamp: LoadStamp) -> int:
+    """How many rows of `bad` other loads have set aside that were published all the same.
+
+    In: a judged frame. What a load set aside that never was published does not count: its source is still at fault.
+    """
+    published = {(e.batch_id, e.load) for e in ledger.read(contract.name) if e.event == "published"}
+    loads = [f"({literal(batch_id)}, {load})" for batch_id, load in sorted(published - {(stamp.batch_id, stamp.load)})]
+    if not loads:
+        return 0
+    held = spark.read.format("delta").load(paths.ops("quarantine"))
+    held = held.where(f"table = {literal(contract.name)} AND (batch_id, load) IN ({', '.join(loads)})")
+    return int(
+        bad.selectExpr(f"{identity(contract)} AS quarantine_id").join(held, "quarantine_id", "left_semi").count()
+    )
 
 
 def identity(contract: Contract) -> str:
