@@ -96,7 +96,10 @@ def known_before(spark: SparkSession, contract: Contract, source: Source, bad: D
     In: a judged frame. What a load set aside that never was published does not count: its source is still at fault.
     """
     published = {(e.batch_id, e.load) for e in ledger.read(contract.name) if e.event == "published"}
-    loads = [f"({literal(batch_id)}, {load})" for batch_id, load in sorted(published - {(stamp.batch_id, stamp.load)})]
+    loads = [
+        f"({literal(batch_id)}, CAST({load} AS BIGINT))"
+        for batch_id, load in sorted(published - {(stamp.batch_id, stamp.load)})
+    ]
     if not loads:
         return 0
     held = spark.read.format("delta").load(paths.ops("quarantine"))
