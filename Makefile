@@ -81,8 +81,8 @@ format: $(DEV_STAMP)  ## ruff and sqlfluff, in place
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 	@$(BIN)/sqlfluff fix --disable-progress-bar --quiet include/tables
 
-kill-matrix: $(DEV_STAMP)  ## death at every step of every kind of source, and its page; 20 minutes
-	@LAKEHOUSE_KILL_MATRIX=all $(BIN)/python -m pytest tests/integration/test_kill_points.py
+kill-matrix: $(DEV_STAMP)  ## death at every step of every kind of source, and its page; half an hour, or some: CASES="silver.products and Spark"
+	@LAKEHOUSE_KILL_MATRIX=all $(BIN)/python -m pytest tests/integration/test_kill_points.py $(if $(CASES),-k "$(CASES)")
 
 thorough: $(DEV_STAMP)  ## properties with very many examples, longer races, months of random operations, every table in the week of faults, five days of backfill
 	@LAKEHOUSE_RACE=50 LAKEHOUSE_MONTHS=20 LAKEHOUSE_WEEK=all LAKEHOUSE_BACKFILL_DAYS=5 $(BIN)/python -m pytest --hypothesis-profile=thorough tests/unit tests/engine tests/spark/test_delta_month.py tests/integration/test_week.py tests/e2e/test_backfill.py

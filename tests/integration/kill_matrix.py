@@ -118,3 +118,18 @@ Last run {day}: {len(lines)} cases, {minutes:.0f} minutes on two cores, shop of 
 |{"---|" * len(COLUMNS)}
 {chr(10).join(lines)}
 """)
+
+
+def amend(told: Iterable[Told], day: str, page: Path = PAGE) -> None:
+    """Put cases that were run again, on `day`, in the place of their rows; the page says how many and when."""
+    rows = {_start(one.case): one.line() for one in told}
+    lines = [rows.get("|".join(line.split("|")[:4]) + "|", line) for line in page.read_text().splitlines()]
+    at = next(n for n, line in enumerate(lines) if line.startswith("Last run"))
+    said = f"Run again on {day}: {len(rows)} of them."
+    lines[at + 1 : at + 2] = [said, ""] if lines[at + 1] == "" else [said]
+    page.write_text("\n".join(lines) + "\n")
+
+
+def _start(case: Case) -> str:
+    """What a row of the page begins with."""
+    return f"| {case.table} | {case.who} | `{case.where}` |"

@@ -119,8 +119,11 @@ def report() -> Iterator[list[Told]]:
     told: list[Told] = []
     began = time.monotonic()
     yield told
+    today = datetime.now(UTC).date().isoformat()
     if ALL and len(told) == len(CASES):
-        kill_matrix.write(told, datetime.now(UTC).date().isoformat(), (time.monotonic() - began) / 60)
+        kill_matrix.write(told, today, (time.monotonic() - began) / 60)
+    elif ALL and told:
+        kill_matrix.amend(told, today)
 
 
 def tables() -> list[str]:

@@ -45,3 +45,16 @@ def test_a_page_is_written_as_it_is_read(tmp_path: Path) -> None:
     assert page.read_text().splitlines()[-1] == (
         f"| {case.table} | {case.who} | `{case.where}` | a branch | committed | 1.2 | {GOOD} |"
     )
+
+
+def test_cases_run_again_replace_their_rows_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    kill_matrix.write([Told(case, "nothing", "", 0.0, "FAILED") for case in CASES], "2026-01-02", 20, page)
+    again = Told(random.Random(1).choice(CASES), "a branch", "committed", 1.25, GOOD)
+    kill_matrix.amend([again], "2026-01-03", page)
+    kill_matrix.amend([again], "2026-01-04", page)
+    lines = page.read_text().splitlines()
+    assert [line for line in lines if line.endswith(f"| {GOOD} |")] == [again.line()]
+    assert sum(line.endswith("| FAILED |") for line in lines) == len(CASES) - 1
+    at = lines.index(f"Last run 2026-01-02: {len(CASES)} cases, 20 minutes on two cores, shop of seed 7.")
+    assert lines[at + 1 : at + 4] == ["Run again on 2026-01-04: 1 of them.", "", lines[at + 3]]
