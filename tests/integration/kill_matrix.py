@@ -50,6 +50,10 @@ class Case:
         """As the id of a test."""
         return f"{self.table}-{self.who}-{self.where.replace(' ', '_')}"
 
+    def cells(self) -> str:
+        """What its row of the page begins with."""
+        return f"| {self.table} | {self.who} | `{self.where}` |"
+
 
 def points(table: str) -> list[str]:
     """Kill points that a load of `table` comes by, in order."""
@@ -93,13 +97,28 @@ class Told:
 
     def line(self) -> str:
         """As a row of the page."""
-        cells = (self.case.table, self.case.who, f"`{self.case.where}`", self.left, self.did, f"{self.seconds:.1f}")
-        return f"| {' | '.join((*cells, self.verdict))} |"
+        return f"{self.case.cells()} {self.left} | {self.did} | {self.seconds:.1f} | {self.verdict} |"
 
 
 def write(told: Iterable[Told], day: str, minutes: float, page: Path = PAGE) -> None:
     """Write the page: every case in order, of the run of `day` that took so many minutes."""
     lines = [one.line() for one in told]
+    said = f"Last run {day}: {len(lines)} cases, {minutes:.0f} minutes on two cores, shop of seed 7."
+    _render([said], lines, page)
+
+
+def amend(told: Iterable[Told], day: str, page: Path = PAGE) -> None:
+    """Put cases that were run again, on `day`, in the place of their rows; the page says how many and when."""
+    rows = {one.case.cells(): one.line() for one in told}
+    text = page.read_text().splitlines()
+    found = [line for line in text if line.startswith("| ")][1:]
+    lines = [rows.get("|".join(line.split("|")[:4]) + "|", line) for line in found]
+    (whole,) = [line for line in text if line.startswith("Last run")]
+    _render([whole, f"Run again on {day}: {len(rows)} of them."], lines, page)
+
+
+def _render(runs: list[str], lines: list[str], page: Path) -> None:
+    """The page of these rows; `runs` says when they were made."""
     page.write_text(f"""# Kill matrix
 
 Whoever dies wherever in a load, the next attempt ends as if nothing had happened: the same rows, quarantine, error
@@ -112,24 +131,9 @@ server dies as soon as it is at a statement of a step, before the worker has the
 worker still hopes for it. Sources are the generated shop's, through their real clients, with the project's own
 contracts; the load is that of its second day, in slices.
 
-Last run {day}: {len(lines)} cases, {minutes:.0f} minutes on two cores, shop of seed 7.
+{chr(10).join(runs)}
 
 | {" | ".join(COLUMNS)} |
 |{"---|" * len(COLUMNS)}
 {chr(10).join(lines)}
 """)
-
-
-def amend(told: Iterable[Told], day: str, page: Path = PAGE) -> None:
-    """Put cases that were run again, on `day`, in the place of their rows; the page says how many and when."""
-    rows = {_start(one.case): one.line() for one in told}
-    lines = [rows.get("|".join(line.split("|")[:4]) + "|", line) for line in page.read_text().splitlines()]
-    at = next(n for n, line in enumerate(lines) if line.startswith("Last run"))
-    said = f"Run again on {day}: {len(rows)} of them."
-    lines[at + 1 : at + 2] = [said, ""] if lines[at + 1] == "" else [said]
-    page.write_text("\n".join(lines) + "\n")
-
-
-def _start(case: Case) -> str:
-    """What a row of the page begins with."""
-    return f"| {case.table} | {case.who} | `{case.where}` |"
