@@ -84,8 +84,8 @@ format: $(DEV_STAMP)  ## ruff and sqlfluff, in place
 kill-matrix: $(DEV_STAMP)  ## death at every step of every kind of source, and its page; half an hour, or some: CASES="silver.products and Spark"
 	@LAKEHOUSE_KILL_MATRIX=all $(BIN)/python -m pytest tests/integration/test_kill_points.py $(if $(CASES),-k "$(CASES)")
 
-thorough: $(DEV_STAMP)  ## properties with very many examples, longer races, months of random operations, every table in the week of faults, five days of backfill
-	@LAKEHOUSE_RACE=50 LAKEHOUSE_MONTHS=20 LAKEHOUSE_WEEK=all LAKEHOUSE_BACKFILL_DAYS=5 $(BIN)/python -m pytest --hypothesis-profile=thorough tests/unit tests/engine tests/spark/test_delta_month.py tests/integration/test_week.py tests/e2e/test_backfill.py
+thorough: $(DEV_STAMP)  ## properties with very many examples, longer races, months of random operations, every table in the week of faults, more deaths of the stream, five days of backfill
+	@LAKEHOUSE_RACE=50 LAKEHOUSE_MONTHS=20 LAKEHOUSE_WEEK=all LAKEHOUSE_BACKFILL_DAYS=5 LAKEHOUSE_DEATHS=3 $(BIN)/python -m pytest --hypothesis-profile=thorough tests/unit tests/engine tests/spark/test_delta_month.py tests/integration/test_week.py tests/integration/test_stream.py tests/e2e/test_backfill.py
 
 bench: $(DEV_STAMP)  ## what the promises about speed cost, measured; minutes, on a quiet machine
 	@$(BIN)/python -m bench.publish --output docs/benchmarks/publish.json

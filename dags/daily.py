@@ -28,7 +28,7 @@ from lakehouse_airflow import failure, forms, sla
 from lakehouse_airflow.owners import owner_links, owners
 from lakehouse_airflow.table_group import table_groups
 
-tables = load()
+tables = load().scheduled()
 
 with DAG(
     dag_id="lakehouse_daily",

@@ -35,13 +35,13 @@ def platform_at(home: Path, *, airflow: bool, dags: Path | None = None) -> Itera
         settings.cache_clear()
 
 
-def bring_back(home: Path) -> None:
-    """Start again what was killed of the sandbox of `home`; ports and tokens stay."""
+def bring_back(home: Path, *, stream: bool = False) -> None:
+    """Start again what was killed of the sandbox of `home`, with `stream` Kafka too; ports and tokens stay."""
     before = os.environ["LAKEHOUSE_HOME"]
     os.environ["LAKEHOUSE_HOME"] = str(home)
     settings.cache_clear()
     try:
-        stack.up(False, lambda name, what: None)
+        stack.up(False, lambda name, what: None, stream=stream)
     finally:
         os.environ["LAKEHOUSE_HOME"] = before
         settings.cache_clear()

@@ -224,6 +224,10 @@ def open_client(conn: Connection) -> Any:
         return open_salesforce(conn)
     if conn.conn_type == "http":
         return open_http(conn)
+    if conn.conn_type == "kafka":
+        from lakehouse.stream.broker import Broker
+
+        return Broker(conn)
     if conn.conn_type == "aws":
         from lakehouse import aws
 
@@ -234,7 +238,7 @@ def open_client(conn: Connection) -> Any:
         return Folder(str(conn.extra.get("path") or "/"))
     raise ConnectionMalformed(
         f"Connection '{conn.conn_id}' is of type '{conn.conn_type}', which no source client serves.",
-        "Use a connection of type snowflake, postgres, redshift, salesforce, http, aws or fs.",
+        "Use a connection of type snowflake, postgres, redshift, salesforce, http, kafka, aws or fs.",
     )
 
 

@@ -11,6 +11,10 @@ import signal
 
 #: Every point there is, in the order they are come by; tests go through all of them.
 POINTS = (
+    "stream.positioned",
+    "stream.begun",
+    "stream.batch",
+    "stream.ended",
     "extract.started",
     "extract.slice",
     "extract.whole",

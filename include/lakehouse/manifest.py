@@ -18,7 +18,7 @@ from lakehouse.errors import LakehouseError
 #: Layers in the order data flows.
 LAYERS = ("bronze", "silver", "gold")
 #: Raise when the compiled form changes, so that old caches are not read.
-FORMAT = 3
+FORMAT = 4
 
 
 class ManifestError(LakehouseError):
@@ -48,6 +48,8 @@ class Entry:
     source_kind: str
     #: Seconds from a run's start within which the table's gate is due; 0: the contract declares none.
     gate_deadline: float
+    #: Whether a stream lands its records; the daily run leaves it alone.
+    streamed: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,14 @@ class Manifest:
     def layer(self, layer: str) -> list[Entry]:
         """The tables of one layer, inputs first."""
         return [entry for entry in self.entries if entry.layer == layer]
+
+    def scheduled(self) -> Manifest:
+        """The tables of the daily run: all but those that are streamed."""
+        return Manifest(tuple(entry for entry in self.entries if not entry.streamed))
+
+    def streamed(self) -> Manifest:
+        """The tables that a stream lands."""
+        return Manifest(tuple(entry for entry in self.entries if entry.streamed))
 
     def group_of(self, name: str) -> list[Entry]:
         """The tables published together with `name`, itself included, inputs first."""
@@ -99,19 +109,21 @@ class Manifest:
     def select(self, selector: str) -> list[Entry]:
         """Tables that a selector names: `gold.fact_sales`, `bronze.*`, `+gold.fact_sales` (with all it needs), `*`.
 
-        Several selectors are separated by spaces or commas. Raises ManifestError where one names nothing.
+        Streamed tables are chosen by their names only. Several selectors are separated by spaces or commas. Raises
+        ManifestError where one names nothing.
         """
         chosen: set[str] = set()
         for part in selector.replace(",", " ").split():
             pattern = part.removeprefix("+")
             layer, _, table = pattern.partition(".")
             if pattern in ("*", "*.*"):
-                names = [e.name for e in self.entries]
+                names = [e.name for e in self.scheduled().entries]
             elif table == "*" and layer in LAYERS:
-                names = [e.name for e in self.layer(layer)]
+                names = [e.name for e in self.layer(layer) if not e.streamed]
             else:
                 names = [self[pattern].name]
-            chosen |= self.upstream(names) if part.startswith("+") else set(names)
+            needed = self.upstream(names) if part.startswith("+") else set()
+            chosen |= {*names, *(name for name in needed if not self[name].streamed)}
         return [entry for entry in self.entries if entry.name in chosen]
 
 
@@ -183,6 +195,7 @@ def compile_manifest(where: list[Path]) -> Manifest:
             connection=contract.source.connection if contract.source else "",
             source_kind=contract.source.kind if contract.source else "",
             gate_deadline=contract.gate_deadline.total_seconds() if contract.gate_deadline else 0.0,
+            streamed=bool(contract.source and contract.source.streamed),
         )
     for entry in entries.values():
         for read in (*entry.reads, *entry.checks):

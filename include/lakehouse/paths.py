@@ -4,6 +4,7 @@ Layout under the lake root:
     <layer>/<table>/                              a Delta table
     <layer>/<table>/_branch/<batch>/<attempt>/    a private branch of it (DESIGN 5)
     _landing/<layer>/<table>/<batch>/<load>/      Arrow extracts as Parquet, as the source gave them
+    _stream/<layer>/<table>/                      raw records of its topic (a Delta table), the stream's position
     _errors/<layer>/<table>/dt=<day>/run_id=<id>/ the error lane as JSON lines
     ops/<name>/                                   ledger, quarantine, quality
 """
@@ -36,6 +37,12 @@ def landing(name: str, batch_id: str, load: int) -> str:
     """Folder that receives the extract of one load of one batch."""
     layer, _, short = name.partition(".")
     return f"{lake()}/_landing/{layer}/{short}/{batch_id}/{load}"
+
+
+def stream(name: str) -> str:
+    """Folder of what was streamed for `name`."""
+    layer, _, short = name.partition(".")
+    return f"{lake()}/_stream/{layer}/{short}"
 
 
 def error_lane(name: str, day: str, run_id: str) -> str:

@@ -53,6 +53,27 @@ def optimize() -> dict[str, Param]:
     }
 
 
+def stream() -> dict[str, Param]:
+    """Of the stream; a scheduled run takes the defaults."""
+    return {
+        "trigger": Param(
+            "available-now",
+            type="string",
+            enum=["available-now", "continuous"],
+            title="Trigger",
+            description="available-now: what the topic has. continuous: what comes, too, a commit every 10 seconds.",
+        ),
+        "minutes": Param(
+            10,
+            type="integer",
+            minimum=1,
+            maximum=600,
+            title="Minutes",
+            description="How long a continuous stream runs before what has landed is loaded.",
+        ),
+    }
+
+
 def backfill(table: str) -> dict[str, Param]:
     """Of a backfill; `table` is what the form opens with. As it opens, its run only tells what it would do."""
     day = {"type": ["null", "string"], "format": "date"}

@@ -13,7 +13,7 @@ from lakehouse import connections
 
 #: Connection types whose client the library opens: the hooks of Airflow's providers reach neither a stand-in nor a
 #: client that is only read from, or give one of three clients, by what is installed.
-OURS = ("postgres", "redshift", "salesforce", "http")
+OURS = ("postgres", "redshift", "salesforce", "http", "kafka")
 
 
 class LakehouseSnowflakeHook(SnowflakeHook):

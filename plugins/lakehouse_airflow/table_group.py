@@ -19,6 +19,7 @@ from lakehouse_airflow.operators import (
     PublishOperator,
     RegisterCatalogOperator,
     SparkTransformOperator,
+    StreamOperator,
     WatermarkUpdateOperator,
 )
 
@@ -65,6 +66,15 @@ def _add_table(entry: Entry, manifest: Manifest, wiring: _Wiring) -> None:
     with TaskGroup(group_id=entry.name.replace(".", "_"), tooltip=entry.description) as wiring.groups[entry.name]:
         if entry.connection:
             extract = ExtractOperator(task_id="extract", table=entry.name, pool=entry.source_kind)
+            if entry.streamed:
+                stream = StreamOperator(
+                    task_id="stream",
+                    table=entry.name,
+                    trigger="{{ params.trigger }}",
+                    minutes="{{ params.minutes }}",
+                    pool=SPARK_POOL,
+                )
+                stream >> extract
             transform = SparkTransformOperator(
                 task_id="transform", table=entry.name, batch=extract.output, pool=SPARK_POOL
             )
@@ -72,11 +82,11 @@ def _add_table(entry: Entry, manifest: Manifest, wiring: _Wiring) -> None:
             transform = SparkTransformOperator(
                 task_id="transform", table=entry.name, candidates=candidates, pool=SPARK_POOL
             )
-            [wiring.publishes[name] for name in entry.reads if name not in together] >> transform
+            [wiring.publishes[name] for name in entry.reads if name in wiring.publishes] >> transform
         gate = DataQualityGateOperator(
             task_id="dq_gate", table=entry.name, batch=transform.output, candidates=candidates, pool=SPARK_POOL
         )
-        [wiring.publishes[name] for name in entry.checks if name not in together] >> gate
+        [wiring.publishes[name] for name in entry.checks if name in wiring.publishes] >> gate
         wiring.gates[entry.name] = gate
         if not entry.publish_group:
             publish = PublishOperator(task_id="publish", batches=[gate.output], outlets=[asset(entry.name)])

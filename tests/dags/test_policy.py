@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.manifest import Manifest, compile_manifest, folders
+from lakehouse.manifest import Entry, Manifest, compile_manifest, folders
 from lakehouse.sandbox import declared
 
 ROOT = Path(__file__).parents[2]
@@ -116,8 +117,13 @@ def test_task_ids_are_steps(dags: dict[str, Any], manifest: Manifest):
         assert step in STEPS or step.removeprefix("publish_") in groups, task.task_id
 
 
+def home(dags: dict[str, Any], entry: Entry) -> Any:
+    """The DAG that loads a table."""
+    return dags["lakehouse_stream" if entry.streamed else "lakehouse_daily"]
+
+
 def test_a_task_that_burdens_a_system_holds_a_slot_of_it(dags: dict[str, Any], manifest: Manifest):
-    tasks = {task.task_id: task for task in dags["lakehouse_daily"].tasks}
+    tasks = {t.task_id: t for name in ("lakehouse_daily", "lakehouse_stream") for t in dags[name].tasks}
     for entry in manifest.entries:
         group = entry.name.replace(".", "_")
         assert tasks[f"{group}.transform"].pool == tasks[f"{group}.dq_gate"].pool == "spark"
@@ -138,10 +144,10 @@ def test_every_source_connection_is_declared(manifest: Manifest):
 
 
 def test_every_table_has_its_steps_in_order(dags: dict[str, Any], manifest: Manifest):
-    dag = dags["lakehouse_daily"]
     for entry in manifest.entries:
-        group = entry.name.replace(".", "_")
-        chain = ["extract"] if entry.connection else []
+        dag, group = home(dags, entry), entry.name.replace(".", "_")
+        chain = ["stream"] if entry.streamed else []
+        chain += ["extract"] if entry.connection else []
         chain += ["transform", "dq_gate"]
         chain += [] if entry.publish_group else ["publish"]
         chain += ["advance_watermark"] if entry.connection else []
@@ -158,15 +164,17 @@ def publisher(manifest: Manifest, name: str) -> str:
 
 
 def test_a_table_waits_for_what_it_reads_and_checks_and_for_nothing_else(dags: dict[str, Any], manifest: Manifest):
-    dag = dags["lakehouse_daily"]
+    def scheduled(names: Iterable[str]) -> set[str]:
+        return {name for name in names if not manifest[name].streamed}
+
     for entry in manifest.entries:
-        group = entry.name.replace(".", "_")
+        dag, group = home(dags, entry), entry.name.replace(".", "_")
         together = {member.name for member in manifest.group_of(entry.name)}
         candidates = {f"{n.replace('.', '_')}.dq_gate" for n in (*entry.reads, *entry.checks) if n in together}
         if not entry.connection:
-            published = {publisher(manifest, name) for name in entry.reads if name not in together}
+            published = {publisher(manifest, name) for name in scheduled(entry.reads) - together}
             assert dag.get_task(f"{group}.transform").upstream_task_ids == candidates | published, entry.name
-        checked = {publisher(manifest, name) for name in entry.checks if name not in together}
+        checked = {publisher(manifest, name) for name in scheduled(entry.checks) - together}
         gate = dag.get_task(f"{group}.dq_gate")
         assert gate.upstream_task_ids == {f"{group}.transform"} | candidates | checked, entry.name
 

@@ -103,10 +103,10 @@ def test_the_projects_settings_hold_what_the_platform_needs():
     found = declared.read()
     assert set(found.connections) == {
         "snowflake_default", "redshift_default", "aws_default", "spark_default", "smtp_default", "pii_key",
-        "salesforce_default", "fx_api",
+        "salesforce_default", "fx_api", "kafka_default",
     }  # fmt: skip
     assert {pool.name: pool.slots for pool in found.pools} == {
-        "snowflake": 2, "redshift": 2, "files": 2, "salesforce": 1, "http": 2, "spark": 2,
+        "snowflake": 2, "redshift": 2, "files": 2, "salesforce": 1, "http": 2, "kafka": 2, "spark": 2,
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from lakehouse.transform.sql import parse_transform
 
 #: A chain of three, with neighbours that do not read it.
 TABLES = [f"bronze/{name}" for name in ("behavior_events", "customers", "orders", "order_items", "products")]
+TABLES += ["bronze/shop_events"]
 TABLES += [f"bronze/{name}" for name in ("fx_rates", "salesforce_accounts", "salesforce_contacts")]
 TABLES += [f"silver/{name}" for name in ("behavior_events", "customer_activity", "customers", "orders", "products")]
 TABLES += [f"silver/{name}" for name in ("accounts", "contacts", "exchange_rates")]

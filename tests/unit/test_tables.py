@@ -74,7 +74,7 @@ def catalog() -> dict[str, dict[str, dict[str, str]]]:
 
 def test_the_shop_is_complete() -> None:
     assert {layer: sum(c.layer == layer for c in CONTRACTS.values()) for layer in LAYERS} == {
-        "bronze": 10,
+        "bronze": 11,
         "silver": 9,
         "gold": 5,
     }
@@ -100,7 +100,8 @@ def test_facts_and_inputs_promise_freshness(name: str) -> None:
     if contract.table.startswith("dim_"):
         return
     column, within = promise(contract)
-    assert within == timedelta(hours=26)
+    streamed = contract.source is not None and contract.source.streamed
+    assert within == timedelta(hours=1 if streamed else 26)
     assert column in {c.name for c in contract.columns}
 
 
@@ -156,6 +157,7 @@ def test_bronze_comes_from_sources_and_every_source_has_a_bookmark_of_its_own() 
         "bronze.salesforce_contacts": "salesforce_contacts_max_ts",
         "bronze.salesforce_opportunities": "salesforce_opportunities_max_ts",
         "bronze.fx_rates": "fx_rates_max_ts",
+        "bronze.shop_events": "kafka_shop_events_max_ts",
     }
 
 

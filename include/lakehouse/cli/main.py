@@ -30,6 +30,7 @@ from lakehouse.cli import (
     setup,
     spark,
     status,
+    stream,
     test,
     watermarks,
 )
@@ -49,6 +50,7 @@ app.add_typer(watermarks.app, name="watermarks")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(gate.app, name="gate")
 app.add_typer(backfill.app, name="backfill")
+app.add_typer(stream.app, name="stream")
 app.add_typer(aws.app, name="aws")
 app.command()(setup.setup)
 app.command()(status.status)

@@ -15,8 +15,11 @@ app = typer.Typer(no_args_is_help=True, help="The stand-ins of every outside sys
 AIRFLOW_OPTION = typer.Option("--airflow/--no-airflow", help="Also start Airflow. Without it: only the stand-ins.")
 
 
+STREAM_OPTION = typer.Option("--stream", help="Also start Kafka, for lakehouse_stream.")
+
+
 @app.command()
-def up(airflow: Annotated[bool, AIRFLOW_OPTION] = True) -> None:
+def up(airflow: Annotated[bool, AIRFLOW_OPTION] = True, stream: Annotated[bool, STREAM_OPTION] = False) -> None:
     """Start what is not running, and return when all of it answers."""
     import time
 
@@ -38,7 +41,7 @@ def up(airflow: Annotated[bool, AIRFLOW_OPTION] = True) -> None:
                 waiting = [other for other, state in doing.items() if state in ("starting", "migrating")]
                 line.update(f"Waiting for {', '.join(waiting)} ..." if waiting else "Starting the sandbox ...")
 
-            address = stack.up(airflow, show)
+            address = stack.up(airflow, show, stream=stream)
         console.print(f"The sandbox is up after {time.monotonic() - began:.0f} s.", highlight=False)
     else:
 
@@ -46,7 +49,7 @@ def up(airflow: Annotated[bool, AIRFLOW_OPTION] = True) -> None:
             if "taken" in what:
                 console.print(f"{name}: {what}", highlight=False)
 
-        address = stack.up(airflow, warn)
+        address = stack.up(airflow, warn, stream=stream)
     if address:
         typer.echo(address)
 

@@ -21,7 +21,9 @@ Kind = Literal[
 ]
 
 #: Kinds of source that hand over whole deliveries.
-WHOLE = ("files",)
+WHOLE = ("files", "kafka")
+#: Those of them that are streamed into landing first, by a DAG of their own.
+STREAMED = ("kafka",)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ class Source:
     def whole(self) -> bool:
         """Whether it hands over whole deliveries, each once; otherwise it is asked for windows of its cursor."""
         return self.kind in WHOLE
+
+    @property
+    def streamed(self) -> bool:
+        """Whether a stream lands its records before they are loaded."""
+        return self.kind in STREAMED
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, get_args
 
-from lakehouse.contracts import databases, files
+from lakehouse.contracts import databases, files, kafka
 from lakehouse.contracts.model import SchemaPolicy, Source
 from lakehouse.contracts.properties import duration, moment
 
@@ -20,6 +20,8 @@ KINDS: dict[str, dict[str, tuple[type, bool]]] = {
     "redshift": {"sliceRows": (int, False), "unload": (dict, False)},
     "files": dict.fromkeys(("pattern", "format", "delimiter", "encoding", "occurrence"), (str, False)),
     "salesforce": {},
+    # Where a stream begins (earliest, latest), and how many records it takes at a time.
+    "kafka": {"startingOffsets": (str, False), "batchRecords": (int, False)},
     "http": {
         # Parameters that bound the cursor: after `low`, up to `high` (ISO 8601, UTC).
         "low": (str, True),
@@ -40,6 +42,7 @@ KINDS: dict[str, dict[str, tuple[type, bool]]] = {
 #: What else is to be checked of the options of a kind: function(options, columns) -> (option, what, remedy).
 CHECKS: dict[str, Callable[[dict[str, Any], set[str]], Iterable[tuple[str, str, str]]]] = {
     "files": files.option_faults,
+    "kafka": kafka.option_faults,
     "snowflake": partial(databases.option_faults, "snowflake"),
     "redshift": partial(databases.option_faults, "redshift"),
 }
@@ -136,6 +139,6 @@ def _kind_faults(value: dict[str, Any], columns: set[str], complain: Complain) -
             faults += 1
     if not faults and kind in CHECKS:
         for name, what, remedy in CHECKS[kind](options, columns):
-            complain("options", f"source.options.{name}: {what}", remedy)
+            complain("options", f"source.options.{name}: {what}" if name else what, remedy)
             faults += 1
     return faults

@@ -10,6 +10,7 @@ from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
 from lakehouse.delta.feed import changed_since, feed_problem
+from lakehouse.delta.files import file_batches, files_in
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version, version_at
 from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, create_table, fast_forward
 from lakehouse.delta.record import Branch, BranchRefused
@@ -54,6 +55,8 @@ __all__ = [
     "drop_branch",
     "fast_forward",
     "feed_problem",
+    "file_batches",
+    "files_in",
     "latest_version",
     "newest",
     "open_branch",

@@ -61,6 +61,7 @@ KINDS = {
     "files": "lakehouse.ingest.files",
     "salesforce": "lakehouse.ingest.salesforce",
     "http": "lakehouse.ingest.http",
+    "kafka": "lakehouse.ingest.kafka",
 }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lakehouse.contracts.model import Contract
     from lakehouse.pipeline.batch import Batch
     from lakehouse.quality.result import GateResult
+    from lakehouse.stream.land import Streamed
 
 
 def loaded(batch: Batch) -> Iterator[Sample]:
@@ -54,6 +55,11 @@ def lagged(contract: Contract, watermark: datetime) -> Iterator[Sample]:
     """How far a watermark is behind."""
     at = now()
     yield Sample("watermark_lag_seconds", contract.name, (at - watermark).total_seconds(), at)
+
+
+def streamed(done: Streamed) -> Iterator[Sample]:
+    """How many records of a topic have not landed."""
+    yield Sample("stream_lag_records", done.table, done.lag, now())
 
 
 def standing(contract: Contract) -> Iterator[Sample]:

@@ -24,6 +24,7 @@ METRICS = {
     "latency_seconds": Metric("seconds", False, "From the first attempt at the latest load to its publish."),
     "cost_estimate_usd": Metric("usd", True, "Transform and gate, at the configured price of Spark."),
     "freshness_seconds": Metric("seconds", False, "Age of the newest row, where the contract promises one."),
+    "stream_lag_records": Metric("rows", False, "Records of a topic that have not landed."),
     "watermark_lag_seconds": Metric("seconds", False, "How far the watermark is behind the clock."),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lakehouse.pipeline.publish import publish
 from lakehouse.pipeline.transform import compute, load_landed
 from lakehouse.pipeline.watermark import advance_watermark
 from lakehouse.quality.result import GateFailed
+from lakehouse.stream.land import stream
 from lakehouse.transform.restate import Restate
 
 Progress = Callable[[str, str], None]
@@ -116,6 +118,10 @@ def _audited(
 ) -> Batch:
     """One table, up to and with its gate."""
     if contract.source:
+        if contract.source.streamed:
+            progress(entry.name, "stream")
+            with closing(connect(entry.connection)) as broker:
+                stream(contract, contract.source, broker)
         progress(entry.name, "extract")
         batch = extract(contract, run, lambda: connect(entry.connection), pii_key)
         progress(entry.name, "transform")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -121,6 +121,19 @@ def _stamp(batch: Batch) -> LoadStamp:
     )
 
 
+def _begin_streamed(tables: Sequence[str]) -> None:
+    """Make the streamed ones of `tables` that were never loaded, empty: those who read them need not wait for a stream
+    that may not even run here."""
+    from lakehouse.contracts import load_contract
+    from lakehouse.delta import create_table, latest_version
+
+    for name in tables:
+        if latest_version(paths.table(name)) < 0:
+            contract = load_contract(paths.contract_folder(name))
+            if contract.source and contract.source.streamed:
+                create_table(paths.table(name), table_spec(contract))
+
+
 def compute(
     contract: Contract, run: Run, candidates: Mapping[str, Batch] | None = None, restate: Restate | None = None
 ) -> Batch:
@@ -136,6 +149,7 @@ def compute(
 
     transform = parse_transform(contract.path.parent)
     there = dict(candidates or {})
+    _begin_streamed(transform.reads)
     inputs = resolve(contract.name, transform.reads, there, restate.as_of if restate else None)
     consumed = {name: source.consumed for name, source in inputs.items()}
     events = reconciled_events(contract.name)

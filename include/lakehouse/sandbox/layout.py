@@ -38,6 +38,11 @@ class Layout:
         return self.sandbox / "web"
 
     @property
+    def kafka(self) -> Path:
+        """Settings and topics of the Kafka broker."""
+        return self.sandbox / "kafka"
+
+    @property
     def spark(self) -> Path:
         """Configuration and scratch of the Spark Connect server."""
         return self.sandbox / "spark"

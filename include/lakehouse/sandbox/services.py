@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lakehouse import aws, connections
 from lakehouse.aws import Access
-from lakehouse.sandbox import declared, ports, postgres
+from lakehouse.sandbox import declared, kafka, ports, postgres
 from lakehouse.sandbox.credentials import Credentials
 from lakehouse.sandbox.declared import Endpoint
 from lakehouse.sandbox.layout import Layout
@@ -54,6 +54,7 @@ def endpoints(site: Site) -> dict[str, Endpoint]:
             password=own.salesforce, extra={"endpoint_url": f"http://{ports.HOST}:{port['web']}"}
         ),
         "fx_api": Endpoint(ports.HOST, port["web"], password=own.fx),
+        "kafka_default": Endpoint(ports.HOST, port["kafka"]),
         "aws_default": Endpoint(extra={"endpoint_url": f"http://{ports.HOST}:{port['moto']}"}),
         "spark_default": Endpoint("localhost", port["spark"], password=own.spark),
         "smtp_default": Endpoint(ports.HOST, port["smtp"], password=own.smtp),
@@ -139,6 +140,13 @@ def spark_service(site: Site) -> Service:
     )
 
 
+def kafka_service(site: Site) -> Service:
+    """The Kafka broker. The first start of a machine resolves its jars."""
+    port = site.ports["kafka"]
+    argv = kafka.command(site.layout.kafka, port)
+    return Service("kafka", argv, base_environment(site.layout), port, ready=lambda since: ports.answers(port))
+
+
 def _python(name: str, argv: list[str], env: Mapping[str, str], port: int, settings: str = "") -> Service:
     return Service(name, argv, env, port, ready=lambda since: ports.answers(port), settings=settings)
 
@@ -151,4 +159,8 @@ PLANS: Mapping[str, Callable[[Site], Service]] = {
     "moto": moto_service,
     "web": web_service,
     "smtp": smtp_service,
+    "kafka": kafka_service,
 }
+
+#: Those that are started only when asked for.
+OPTIONAL = ("kafka",)

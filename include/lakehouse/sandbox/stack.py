@@ -14,7 +14,18 @@ import psutil
 
 from lakehouse import aws
 from lakehouse.config import PROJECT, settings
-from lakehouse.sandbox import airflow, credentials, declared, envfile, ports, postgres, processes, services, vendor
+from lakehouse.sandbox import (
+    airflow,
+    credentials,
+    declared,
+    envfile,
+    kafka,
+    ports,
+    postgres,
+    processes,
+    services,
+    vendor,
+)
 from lakehouse.sandbox.errors import PortTaken, SandboxBroken
 from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.rest import Airflow
@@ -39,12 +50,12 @@ class ServiceStatus:
     age: float
 
 
-def up(airflow_too: bool, on_progress: Progress, dags: Path | None = None) -> str | None:
+def up(airflow_too: bool, on_progress: Progress, dags: Path | None = None, stream: bool = False) -> str | None:
     """Start what is not running, and return when all of it serves. Returns the UI's address, None without Airflow.
 
     Running and healthy services are left alone; one whose settings changed is started anew. `dags` (default:
-    `LAKEHOUSE_DAGS`, then the project's) is Airflow's DAG folder. Raises LakehouseError; what did start keeps
-    running, so that the next `up` is short.
+    `LAKEHOUSE_DAGS`, then the project's) is Airflow's DAG folder. `stream`: Kafka, too. Raises LakehouseError;
+    what did start keeps running, so that the next `up` is short.
     """
     layout = Layout(settings().home)
     layout.make()
@@ -53,7 +64,8 @@ def up(airflow_too: bool, on_progress: Progress, dags: Path | None = None) -> st
         site = _site(layout, state_file, on_progress, dags, airflow_too)
         env = airflow.environment(site)
         envfile.write(envfile.path(layout.home), env)
-        _Starter(site, state_file, on_progress).run(airflow_too, env)
+        wanted = [name for name in services.PLANS if stream or name not in services.OPTIONAL]
+        _Starter(site, state_file, on_progress).run(wanted, airflow_too, env)
         return airflow.url(site) if airflow_too else None
 
 
@@ -156,10 +168,10 @@ class _Starter:
         self._progress = on_progress
         self._cancelled = threading.Event()
 
-    def run(self, airflow_too: bool, env: dict[str, str]) -> None:
+    def run(self, wanted: Iterable[str], airflow_too: bool, env: dict[str, str]) -> None:
         with ThreadPoolExecutor(max_workers=16) as pool:
             try:
-                futures = {name: pool.submit(self._stand_in, name) for name in services.PLANS}
+                futures = {name: pool.submit(self._stand_in, name) for name in wanted}
                 if airflow_too:
                     futures["airflow"] = pool.submit(self._airflow, env, futures["postgres"], pool)
                 self._all(futures.values())
@@ -177,6 +189,8 @@ class _Starter:
         self._bring_up(services.PLANS[name](self._site))
         if name == "postgres":
             postgres.create_databases(self._site.ports["postgres"], self._site.credentials.postgres)
+        if name == "kafka":
+            kafka.make_topics(self._site.ports["kafka"])
         if name == "moto":
             vendor.fill(aws.client("s3", services.aws_access(self._site)), self._site.layout.vendor)
 

@@ -23,6 +23,7 @@ from lakehouse.spark.java import java_home
 #: that hadoop-aws would bring (686 MB).
 COORDINATES: tuple[str, ...] = (
     "io.delta:delta-spark_4.2_2.13:4.4.0",
+    "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0",
     "org.apache.hadoop:hadoop-aws:3.5.0",
     "software.amazon.awssdk:s3:2.35.4",
     "software.amazon.awssdk:s3-transfer-manager:2.35.4",
@@ -64,14 +65,18 @@ def spark_home() -> Path:
     return home
 
 
-def resolve_jars(coordinates: tuple[str, ...] = COORDINATES, excludes: tuple[str, ...] = EXCLUDES) -> list[Path]:
+def resolve_jars(
+    coordinates: tuple[str, ...] = COORDINATES, excludes: tuple[str, ...] = EXCLUDES, *, beside_spark: bool = True
+) -> list[Path]:
     """The jars of `coordinates`, from the cache; the first call resolves them (network), later ones need none.
+
+    `beside_spark`: without those that Spark ships itself, in whatever version.
 
     The first call takes half a minute. Every caller resolves into a folder of its own and the first to finish gives
     it its name, so callers in several checkouts do not disturb each other. Raises JarsMissing with the end of Ivy's
     output.
     """
-    key = sha256(json.dumps([coordinates, excludes]).encode()).hexdigest()[:16]
+    key = sha256(json.dumps([coordinates, excludes, *([] if beside_spark else ["alone"])]).encode()).hexdigest()[:16]
     folder = settings().spark_jars / key
     cached = _complete(folder)
     if cached:
@@ -82,7 +87,7 @@ def resolve_jars(coordinates: tuple[str, ...] = COORDINATES, excludes: tuple[str
         _resolve(Path(scratch) / "ivy", coordinates, excludes)
         ready.mkdir()
         for jar in sorted((Path(scratch) / "ivy" / "jars").glob("*.jar")):
-            if not _shipped(jar.name):
+            if not (beside_spark and _shipped(jar.name)):
                 jar.replace(ready / jar.name)
         names = sorted(jar.name for jar in ready.glob("*.jar"))
         (ready / MARKER).write_text(json.dumps({"coordinates": coordinates, "jars": names}, indent=1))

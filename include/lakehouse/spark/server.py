@@ -45,8 +45,14 @@ SMALL_DATA_CONF: dict[str, str] = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
 #: A large young generation and metaspace spare the full collections that a growing heap would start with. Both JIT
-#: tiers: with the first alone the demonstration's days took 208, 183 and 167 s, with both 225, 165 and 135 s.
-SMALL_DATA_JAVA = "-XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC -Xmn1g -XX:MetaspaceSize=512m"
+#: tiers: with the first alone the demonstration's days took 208, 183 and 167 s, with both 225, 165 and 135 s. The
+#: second without what makes tight loops faster, which small data has none of: it took a third of all CPU of the first
+#: two days (133 of 425 s), and takes 93 of 368 s so. Other releases of Java may lack some of these options.
+SMALL_DATA_JAVA = (
+    "-XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC -Xmn1g -XX:MetaspaceSize=512m "
+    "-XX:+IgnoreUnrecognizedVMOptions -XX:+UnlockDiagnosticVMOptions -XX:-DoEscapeAnalysis -XX:LoopUnrollLimit=0 "
+    "-XX:-UseSuperWord -XX:-UseLoopPredicate -XX:-PartialPeelLoop -XX:MaxInlineLevel=9 -XX:InlineSmallCode=1500"
+)
 
 LOG4J = """\
 rootLogger.level = warn

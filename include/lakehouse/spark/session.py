@@ -68,8 +68,9 @@ def connect(job: str, session_id: str | None = None) -> SparkSession:
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
     spark: SparkSession = SparkSession.builder.remote(url).create()
-    # The default goes on for ten minutes; a server that restarts has lost the session in any case.
-    spark.client.set_retry_policies([DefaultPolicy(max_retries=8, max_backoff=5000)])
+    # Ten seconds or so, for a network that stumbles. The default goes on for ten minutes; a server that restarts has
+    # lost the session in any case.
+    spark.client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=3000)])
     try:
         # The first call that needs an answer: opening a session alone does not ask for the token.
         _ = spark.version

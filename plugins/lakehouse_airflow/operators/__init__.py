@@ -10,6 +10,7 @@ from lakehouse_airflow.operators.gate import DataQualityGateOperator
 from lakehouse_airflow.operators.optimize import OptimizeOperator
 from lakehouse_airflow.operators.override import OverrideOperator
 from lakehouse_airflow.operators.publish import PublishOperator
+from lakehouse_airflow.operators.stream import StreamOperator
 from lakehouse_airflow.operators.transform import SparkTransformOperator
 from lakehouse_airflow.operators.watermark import WatermarkUpdateOperator
 
@@ -22,5 +23,6 @@ __all__ = [
     "PublishOperator",
     "RegisterCatalogOperator",
     "SparkTransformOperator",
+    "StreamOperator",
     "WatermarkUpdateOperator",
 ]

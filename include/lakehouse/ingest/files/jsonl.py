@@ -72,7 +72,7 @@ class JsonLines:
 
     def _at_once(self, lines: list[str]) -> pa.RecordBatch | None:
         """The objects of `lines`; None where one of them must be looked at by itself."""
-        rows = _objects([line for line in lines if not _blank(line)])
+        rows = objects([line for line in lines if not _blank(line)])
         if not rows or not self._use(set().union(*rows)):
             return None
         try:
@@ -85,7 +85,7 @@ class JsonLines:
         rows, bad = [], []
         for number, line in enumerate(lines, record + 1):
             if not _blank(line):
-                row = _object(line)
+                row = object_of(line)
                 if row is not None and self._fit(set(row)):
                     for name in row:
                         self._use({name})
@@ -115,7 +115,7 @@ class JsonLines:
         import pyarrow as pa
 
         names = self.names
-        columns = [_column([row.get(name) for row in rows]) for name in names]
+        columns = [column([row.get(name) for row in rows]) for name in names]
         return faultless(pa.RecordBatch.from_arrays(columns, names=list(names)), names)
 
 
@@ -141,7 +141,7 @@ def _blank(line: str) -> bool:
     return not line.strip(" \t\r")
 
 
-def _objects(lines: list[str]) -> list[dict[str, Any]] | None:
+def objects(lines: list[str]) -> list[dict[str, Any]] | None:
     """The objects of `lines` by one call of the decoder; None where not every line is one object.
 
     A text that nobody can have foreseen stands between the lines: no line can complete what another has begun.
@@ -158,7 +158,7 @@ def _objects(lines: list[str]) -> list[dict[str, Any]] | None:
     return rows if all(type(row) is dict for row in rows) else None
 
 
-def _object(line: str) -> dict[str, Any] | None:
+def object_of(line: str) -> dict[str, Any] | None:
     """The object in `line`; None where it is none, or one that UTF-8 cannot hold (half a surrogate pair)."""
     try:
         row = _DECODER.decode(line)
@@ -168,7 +168,7 @@ def _object(line: str) -> dict[str, Any] | None:
     return row if type(row) is dict else None
 
 
-def _column(values: list[Any]) -> pa.Array:
+def column(values: list[Any]) -> pa.Array:
     import pyarrow as pa
 
     try:

@@ -1,5 +1,34 @@
--- One row per event. Delivery is at least once: of an event sent again, the latest delivery wins.
-WITH ranked_deliveries AS (
+-- One row per event, from the warehouse's copy of the web shop's events and from the apps' topic. Both deliver at least
+-- once, and an event may come by both ways: the latest delivery wins.
+WITH deliveries AS (
+  SELECT
+    event_id,
+    event_ts,
+    event_type,
+    session_id,
+    customer_id,
+    product_id,
+    country,
+    page_url,
+    loaded_at,
+    _row_hash
+  FROM bronze.behavior_events
+  UNION ALL
+  SELECT
+    event_id,
+    event_ts,
+    event_type,
+    session_id,
+    customer_id,
+    product_id,
+    country,
+    page_url,
+    kafka_timestamp AS loaded_at,
+    _row_hash
+  FROM bronze.shop_events
+),
+
+ranked_deliveries AS (
   SELECT
     event_id,
     event_ts,
@@ -11,7 +40,7 @@ WITH ranked_deliveries AS (
     page_url,
     loaded_at,
     ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY loaded_at DESC, _row_hash DESC) AS recency
-  FROM bronze.behavior_events
+  FROM deliveries
 )
 
 SELECT

@@ -1,0 +1,189 @@
+"""A stream's pieces without broker and Spark: records as rows, positions, checkpoints, what a broker is told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakehouse.config import PROJECT
+from lakehouse.connections import Connection, ConnectionMalformed
+from lakehouse.contracts import load_contract
+from lakehouse.ingest.feed import FAULT, RAW
+from lakehouse.ingest.kafka import KafkaFeed
+from lakehouse.stream import position as positions
+from lakehouse.stream.broker import Broker, Topic
+from lakehouse.stream.checkpoint import agrees
+from lakehouse.stream.land import OffsetsLost, lag, starting_offsets
+from lakehouse.stream.position import Position, PositionBroken
+
+CONTRACT = load_contract(PROJECT / "include" / "tables" / "bronze" / "shop_events")
+assert CONTRACT.source
+SOURCE = CONTRACT.source
+
+
+def decoded(*values: bytes | None) -> list[dict[str, object]]:
+    """The rows that the feed makes of records with these values."""
+    count = len(values)
+    batch = pa.RecordBatch.from_pydict(
+        {
+            "offset": pa.array(range(count), pa.int64()),
+            "topic": pa.array(["t"] * count),
+            "timestamp": pa.array([0] * count, pa.timestamp("us", "UTC")),
+            "key": pa.array([b"k"] * count, pa.binary()),
+            "value": pa.array(values, pa.binary()),
+        }
+    )
+    return KafkaFeed(CONTRACT)._decoded(batch, 3).to_pylist()
+
+
+def test_members_come_as_text_and_strangers_beside_them():
+    (row,) = decoded(b'{"event_id": "e", "customer_id": 1.10, "more": {"a": [1, null]}, "country": null}')
+    assert (row["event_id"], row["customer_id"], row["country"], row["more"]) == ("e", "1.10", None, '{"a":[1,null]}')
+    assert (row["kafka_partition"], row["kafka_offset"], row["kafka_key"]) == (3, 0, "k")
+    assert (row[FAULT], row[RAW]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "fault", "raw"),
+    [
+        (None, "record_empty", None),
+        (b"", "record_empty", ""),
+        (b"no json", "record_malformed", "no json"),
+        (b"[1]", "record_malformed", "[1]"),
+        (b'{"a": 1, "a": 2}', "record_malformed", '{"a": 1, "a": 2}'),
+        (b'{"kafka_offset": 5}', "record_malformed", '{"kafka_offset": 5}'),
+        (b'{"_fault": "x"}', "record_malformed", '{"_fault": "x"}'),
+        (rb'{"a": "\ud800"}', "record_malformed", r'{"a": "\ud800"}'),
+        (b"\xff\x00", "record_bad_encoding", '{"base64": "/wA="}'),
+        (b"[" * 100_000, "record_malformed", "[" * 100_000),
+    ],
+)
+def test_poison_is_one_row_at_fault_and_keeps_its_place(value: bytes | None, fault: str, raw: str | None):
+    good = b'{"event_id": "e"}'
+    before, row, after = decoded(good, value, good)
+    assert (row[FAULT], row[RAW], row["event_id"], row["kafka_offset"]) == (fault, raw, None, 1)
+    assert [other[FAULT] for other in (before, after)] == [None, None]
+    assert [other["event_id"] for other in (before, after)] == ["e", "e"]
+
+
+@given(st.lists(st.one_of(st.none(), st.binary(max_size=12), st.sampled_from([b'{"event_id": "e"}', b'{"x": "\\n"}']))))
+def test_every_record_is_one_row(values: list[bytes | None]):
+    rows = decoded(*values)
+    assert [row["kafka_offset"] for row in rows] == list(range(len(values)))
+    assert all((row[FAULT] is None) == (row[RAW] is None and value not in (None, b"")) for row, value in
+               zip(rows, values, strict=True))  # fmt: skip
+
+
+def test_a_delivery_is_named_by_partition_offsets_and_file():
+    (piece,) = KafkaFeed(CONTRACT).plan((), ["2/100-199#topic_id=T/partition=2/part-1.parquet"])
+    assert piece.name == "000000-2-100-199"
+    assert piece.spec == {"partition": 2, "file": "topic_id=T/partition=2/part-1.parquet"}
+
+
+TOPIC = Topic("t", "ID", {0: (0, 100), 1: (10, 50)})
+
+
+def test_a_stream_begins_where_records_end_or_the_topic_begins():
+    assert starting_offsets(CONTRACT, SOURCE, TOPIC, {}, Position()) == {0: 0, 1: 10}
+    assert starting_offsets(CONTRACT, SOURCE, TOPIC, {0: 40, 1: 20}, Position("ID")) == {0: 40, 1: 20}
+    latest = replace(SOURCE, options={"startingOffsets": "latest"})
+    assert starting_offsets(CONTRACT, latest, TOPIC, {}, Position()) == {0: 100, 1: 50}
+    # A partition that was added later is read from its beginning all the same.
+    assert starting_offsets(CONTRACT, latest, TOPIC, {0: 100}, Position("ID")) == {0: 100, 1: 10}
+
+
+def test_offsets_that_are_gone_are_named_until_they_are_given_up():
+    with pytest.raises(OffsetsLost, match="offsets 5 to 9 of partition 1"):
+        starting_offsets(CONTRACT, SOURCE, TOPIC, {1: 5}, Position("ID"))
+    given_up = Position("ID", given_up={"1": 10})
+    assert starting_offsets(CONTRACT, SOURCE, TOPIC, {1: 5}, given_up)[1] == 10
+    with pytest.raises(OffsetsLost, match="ends at offset 100, and 101 is the next"):
+        starting_offsets(CONTRACT, SOURCE, TOPIC, {0: 101}, Position("ID"))
+
+
+def test_lag_counts_what_the_topic_still_has():
+    assert lag(TOPIC, {}, Position()) == 140
+    assert lag(TOPIC, {0: 90, 1: 50}, Position("ID")) == 10
+    assert lag(TOPIC, {0: 100, 1: 5}, Position("ID", given_up={"1": 40})) == 10
+
+
+def write_checkpoint(folder: Path, ends: list[dict[int, int]], done: int, start: dict[int, int]) -> None:
+    def told(offsets: dict[int, int]) -> str:
+        return json.dumps({"t": {str(partition): offset for partition, offset in offsets.items()}})
+
+    for kind in ("offsets", "commits", "sources/0"):
+        (folder / kind).mkdir(parents=True)
+    (folder / "sources/0/0").write_bytes(b"\x00v1\n" + told(start).encode())
+    for number, end in enumerate(ends):
+        (folder / f"offsets/{number}").write_text(f'v1\n{{"batchTimestampMs":1}}\n{told(end)}')
+        if number < done:
+            (folder / f"commits/{number}").write_text('v1\n{"nextBatchWatermarkMs":0}')
+
+
+@pytest.mark.parametrize(
+    ("done", "landed", "goes_on"),
+    [
+        (2, {0: 20, 1: 15}, True),
+        (2, {0: 10, 1: 12}, False),
+        (2, {0: 21, 1: 15}, False),
+        # Batch 1 was begun: its records may have landed or not.
+        (1, {0: 20, 1: 15}, True),
+        (1, {0: 10, 1: 12}, True),
+        (1, {0: 15, 1: 12}, False),
+    ],
+)
+def test_a_checkpoint_is_gone_on_with_only_where_records_end(tmp_path, done, landed, goes_on):
+    write_checkpoint(tmp_path, [{0: 10, 1: 12}, {0: 20, 1: 15}], done, {0: 0, 1: 10})
+    assert agrees(str(tmp_path), TOPIC, landed) is goes_on
+
+
+def test_a_first_batch_that_was_begun_goes_on_from_where_it_began(tmp_path):
+    write_checkpoint(tmp_path, [{0: 10, 1: 12}], 0, {0: 4, 1: 10})
+    assert agrees(str(tmp_path), TOPIC, {0: 4, 1: 10})
+    assert agrees(str(tmp_path), TOPIC, {0: 10, 1: 12})
+    assert not agrees(str(tmp_path), TOPIC, {0: 0, 1: 10})
+
+
+def test_a_checkpoint_that_is_gone_or_broken_agrees_with_nothing(tmp_path):
+    assert not agrees(str(tmp_path / "gone"), TOPIC, {0: 0, 1: 10})
+    write_checkpoint(tmp_path, [{0: 10, 1: 12}], 1, {})
+    (tmp_path / "offsets/0").write_text("v1\n{}\nno json")
+    assert not agrees(str(tmp_path), TOPIC, {0: 10, 1: 12})
+
+
+def test_a_position_is_read_as_it_was_written(tmp_path):
+    assert positions.read(str(tmp_path)) == Position()
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    kept = Position("ID", 3, "a", {"1": 10}).with_word(at, "me", "reset", "why")
+    positions.write(str(tmp_path), kept)
+    assert positions.read(str(tmp_path)) == kept
+    (tmp_path / "position.json").write_text("{}")
+    with pytest.raises(PositionBroken, match=r"position\.json"):
+        positions.read(str(tmp_path))
+
+
+def test_spark_is_told_what_the_client_is_told():
+    plain = Broker(Connection("k", "kafka", host="b", port=9093))
+    assert plain.for_spark() == {"kafka.bootstrap.servers": "b:9093"}
+    extra = {"bootstrap.servers": "b:1", "security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512",
+             "ssl.ca.location": "/ca.pem"}  # fmt: skip
+    told = Broker(Connection("k", "kafka", login="u", password='p"w', extra=extra)).for_spark()
+    assert told["kafka.ssl.truststore.type"] == "PEM"
+    assert 'username="u" password="p\\"w";' in told["kafka.sasl.jaas.config"]
+    assert told["kafka.sasl.jaas.config"].startswith("org.apache.kafka.common.security.scram.ScramLoginModule ")
+
+
+def test_what_spark_would_not_be_told_is_refused():
+    with pytest.raises(ConnectionMalformed, match="has the option acks"):
+        Broker(Connection("k", "kafka", host="b", extra={"acks": "all"}))
+    with pytest.raises(ConnectionMalformed, match="names no broker"):
+        Broker(Connection("k", "kafka"))
+    with pytest.raises(ConnectionMalformed, match=r"unknown sasl\.mechanism"):
+        Broker(Connection("k", "kafka", host="b", login="u", extra={"sasl.mechanism": "GSSAPI"})).for_spark()
