@@ -39,8 +39,8 @@ setup: $(STAMP)  ## virtual environment from the lock, Spark jars, a Java runtim
 
 setup-dev: $(DEV_STAMP)  ## setup, plus what lint and tests need
 
-run: $(STAMP)  ## the whole platform and three days of it; ONCE=1 exits after the summary
-	@$(BIN)/lakehouse demo $(if $(ONCE),--once)
+run: $(STAMP)  ## the whole platform and three days of it; ONCE=1 exits after the summary, STREAM=1 has Kafka too
+	@$(BIN)/lakehouse demo $(if $(ONCE),--once) $(if $(STREAM),--stream)
 
 down: $(STAMP)  ## end every process of the sandbox
 	@$(BIN)/lakehouse sandbox down
@@ -92,6 +92,7 @@ bench: $(DEV_STAMP)  ## what the promises about speed cost, measured; minutes, o
 	@$(BIN)/python -m bench.optimize --output docs/benchmarks/optimize.json
 	@$(BIN)/python -m bench.extract --output docs/benchmarks/extract.json
 	@$(BIN)/python -m bench.load --output docs/benchmarks/load.json
+	@$(BIN)/python -m bench.stream --output docs/benchmarks/stream.json
 	@$(BIN)/python -m bench.gate --output docs/benchmarks/gate.json
 	@$(BIN)/python -m bench.backfill --output docs/benchmarks/backfill.json
 

@@ -37,7 +37,9 @@ def in_aws(airflow_environment: dict[str, str]) -> dict[str, Any]:
 def test_every_table_is_registered_after_its_publish_and_nothing_waits_for_it(in_aws: dict[str, Any]):
     tables = compile_manifest(folders(ROOT / "include" / "tables"))
     tasks = in_aws["tasks"]
-    registering = {f"{entry.name.replace('.', '_')}.register_catalog": entry.name for entry in tables.scheduled().entries}
+    registering = {
+        f"{entry.name.replace('.', '_')}.register_catalog": entry.name for entry in tables.scheduled().entries
+    }
     assert {task for task in tasks if task.endswith("register_catalog")} == set(registering)
     for task, table in registering.items():
         assert tasks[task] == [publisher(tables, table)]

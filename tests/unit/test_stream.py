@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakehouse import manifest
 from lakehouse.config import PROJECT
 from lakehouse.connections import Connection, ConnectionMalformed
-from lakehouse.contracts import load_contract
+from lakehouse.contracts import ContractError, load_contract
 from lakehouse.ingest.feed import FAULT, RAW
 from lakehouse.ingest.kafka import KafkaFeed
 from lakehouse.stream import position as positions
@@ -187,3 +188,33 @@ def test_what_spark_would_not_be_told_is_refused():
         Broker(Connection("k", "kafka"))
     with pytest.raises(ConnectionMalformed, match=r"unknown sasl\.mechanism"):
         Broker(Connection("k", "kafka", host="b", login="u", extra={"sasl.mechanism": "GSSAPI"})).for_spark()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("physicalType: INT\n", "physicalType: INT\n        customProperties: [{property: protect, value: mask}]\n",
+         "a stream lands kafka_partition as it came"),
+        ("- name: kafka_offset", "- name: kafka_place", "the contract has no column kafka_offset"),
+        ("missingIsError: false", "options: {startingOffsets: middle}", "startingOffsets: 'middle'"),
+        ("missingIsError: false", "options: {batchRecords: 0}", "batchRecords is 0"),
+    ],
+)  # fmt: skip
+def test_a_contract_that_no_stream_could_keep_is_refused(tmp_path, old, new, told):
+    folder = tmp_path / "bronze" / "shop_events"
+    folder.mkdir(parents=True)
+    text = CONTRACT.path.read_text()
+    assert old in text
+    (folder / "contract.odcs.yaml").write_text(text.replace(old, new, 1))
+    with pytest.raises(ContractError, match=told):
+        load_contract(folder)
+
+
+def test_streamed_tables_are_left_alone_by_the_daily_run_and_by_stars():
+    tables = manifest.load(PROJECT / "include" / "tables")
+    names = {entry.name for entry in tables.streamed().entries}
+    assert names == {"bronze.shop_events"}
+    for selector in ("*", "bronze.*", "+silver.behavior_events"):
+        assert not names & {entry.name for entry in tables.select(selector)}
+    assert not names & {entry.name for entry in tables.scheduled().entries}
+    assert [entry.name for entry in tables.select("bronze.shop_events")] == ["bronze.shop_events"]

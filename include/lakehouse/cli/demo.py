@@ -16,7 +16,12 @@ DAYS = typer.Option(help="Days of the shop to run, one DAG run each.", min=1, ma
 ONCE = typer.Option(help="Stop after the summary instead of keeping the UI up.")
 
 
-def demo(days: Annotated[int, DAYS] = 3, once: Annotated[bool, ONCE] = False) -> None:
+STREAM = typer.Option("--stream", help="With Kafka: the shop's apps send events, streamed before each day's run.")
+
+
+def demo(
+    days: Annotated[int, DAYS] = 3, once: Annotated[bool, ONCE] = False, stream: Annotated[bool, STREAM] = False
+) -> None:
     """Start everything, run consecutive days through the real scheduler, and sum up.
 
     Leaves summary.json in LAKEHOUSE_HOME. Exit code 1 when a run failed. Ctrl-C ends every process it started.
@@ -47,8 +52,8 @@ def demo(days: Annotated[int, DAYS] = 3, once: Annotated[bool, ONCE] = False) ->
         java_home()
         resolve_jars()
         jars = time.monotonic() - setup_began
-        url = stack.up(True, tell) or ""
-        tour = Demo(url, tell)
+        url = stack.up(True, tell, stream=stream) or ""
+        tour = Demo(url, tell, stream=stream)
         tour.summary.phases |= {"check jars": round(jars, 1), "start": round(time.monotonic() - setup_began - jars, 1)}
         summary = tour.run(days)
         path = settings().home / "summary.json"

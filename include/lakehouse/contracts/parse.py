@@ -256,6 +256,9 @@ class _Reader:
         if source and "unload" in source.options and protected:
             what = f"an unload would write {', '.join(protected)} to S3 before anything could protect it"
             self.problem((*at, "options"), what, "Drop the unload, or extract a view that gives tokens in their place.")
+        if source and source.streamed and protected:
+            what = f"a stream lands {', '.join(protected)} as it came, before anything could protect it"
+            self.problem(at, what, "Have the producer leave it out, or send tokens in its place.")
         return source
 
     def _scd2(self, custom: dict[str, Any], strategy: str, columns: list[Column], key: tuple[str, ...]) -> Scd2 | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from lakehouse import aws, connections, manifest
 from lakehouse.config import settings
-from lakehouse.sandbox import vendor
+from lakehouse.sandbox import topic, vendor
 from lakehouse.sandbox.errors import SandboxBroken
 from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.rest import FINAL, Airflow
@@ -25,7 +25,7 @@ from lakehouse.sandbox.shop.apply import apply_through
 from lakehouse.sandbox.web import store
 from lakehouse.status import as_row, table_status
 
-DAG = "lakehouse_daily"
+DAG, STREAM_DAG = "lakehouse_daily", "lakehouse_stream"
 
 #: Seconds between looks at a run, and between listings of its tasks.
 STATE_PAUSE, LISTING_PAUSE = 1.0, 5.0
@@ -49,8 +49,9 @@ class Summary:
 class Demo:
     """One demonstration against the Airflow at `url`."""
 
-    def __init__(self, url: str, progress: Progress, deadline: float = 900.0) -> None:
-        """`deadline`: seconds one day's run may take."""
+    def __init__(self, url: str, progress: Progress, deadline: float = 900.0, stream: bool = False) -> None:
+        """`deadline`: seconds a run may take. `stream`: the apps send events, and each day streams them first."""
+        self.stream = stream
         self.summary = Summary(ui=url)
         self.progress = progress
         self.deadline = deadline
@@ -68,6 +69,8 @@ class Demo:
     def seed(self, day: int) -> None:
         """Bring the sources to the end of `day`."""
         seed(day)
+        if self.stream:
+            topic.send(connections.get("kafka_default").port or 0, Layout(settings().home).kafka, day)
 
     def run(self, days: int) -> Summary:
         """Live `days` days, and sum up."""
@@ -80,6 +83,9 @@ class Demo:
                 low, high = (moment.replace(tzinfo=UTC) for moment in config.window(day))
                 with self.phase(f"seed {low:%Y-%m-%d}"):
                     self.seed(day)
+                if self.stream:
+                    with self.phase(f"stream {low:%Y-%m-%d}"):
+                        self.streamed(airflow)
                 with self.phase(f"run {low:%Y-%m-%d}"):
                     self.day(airflow, low, high)
                 if not self.summary.ok:
@@ -89,6 +95,18 @@ class Demo:
                 seconds = round(self._seconds.get(status.table, 0.0), 1)
                 self.summary.tables.append({**as_row(status), "seconds": seconds})
         return self.summary
+
+    def streamed(self, airflow: Airflow) -> None:
+        """Run the stream once, as a trigger by hand does."""
+        airflow.await_dag(STREAM_DAG)
+        airflow.set_paused(STREAM_DAG, False)
+        run = airflow.trigger(STREAM_DAG)
+        done = airflow.await_run(STREAM_DAG, run.run_id, self.deadline)
+        tasks = airflow.tasks(STREAM_DAG, run.run_id)
+        failed = sorted(t.task_id for t in tasks if t.state == "failed")
+        told = {"run_id": f"{STREAM_DAG}/{run.run_id}", "state": done.state, "tasks": len(tasks), "failed": failed}
+        self.summary.runs.append(told)
+        self.summary.ok = self.summary.ok and done.state == "success"
 
     def day(self, airflow: Airflow, low: datetime, high: datetime) -> None:
         """Run the DAG for (low, high], or let that day's run go again where there was one."""

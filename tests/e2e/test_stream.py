@@ -1,0 +1,38 @@
+"""The stream through the real scheduler, by the form as it opens, and what is loaded of it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from deltalake import DeltaTable
+
+from lakehouse import connections, ledger, paths
+from lakehouse.sandbox import topic
+from lakehouse.sandbox.layout import Layout
+from lakehouse.sandbox.rest import Airflow
+from lakehouse.stream import position
+from lakehouse.stream.records import Records
+from tests.e2e.conftest import Platform
+from tests.platform import bring_back
+
+DAG, TABLE = "lakehouse_stream", "bronze.shop_events"
+
+
+def test_a_trigger_as_the_form_opens_loads_what_the_topic_has(platform: Platform, airflow: Airflow) -> None:
+    bring_back(platform.home, stream=True)
+    port = connections.get("kafka_default").port or 0
+    sent = topic.send(port, Layout(platform.home).kafka, 1)
+    airflow.await_dag(DAG)
+    airflow.set_paused(DAG, False)
+    for _ in range(2):
+        run = airflow.trigger(DAG)
+        done = airflow.await_run(DAG, run.run_id, 400)
+        assert done.state == "success", [t for t in airflow.tasks(DAG, run.run_id) if t.state != "success"]
+        table = DeltaTable(paths.table(TABLE)).to_pyarrow_table(columns=["kafka_partition", "kafka_offset"])
+        (load, *_) = [e for e in ledger.read(TABLE) if e.event == "published"]
+        # The second run finds nothing new.
+        assert table.num_rows + load.counts["quarantined"] == sent
+    with closing(connections.open_source("kafka_default")) as broker:
+        there = broker.topic(topic.TOPIC)
+    landed = Records(position.records(paths.stream(TABLE))).landed(there.id)
+    assert landed == {partition: high for partition, (_, high) in there.offsets.items() if high}
