@@ -138,7 +138,7 @@ def test_books_balance_for_every_load(platform: Platform) -> None:
 def test_watermarks_stand_at_the_end_of_the_last_day(platform: Platform) -> None:
     end = datetime(2025, 10, 4, tzinfo=UTC)
     assert set(watermarks.store().all().values()) == {end}
-    assert len(watermarks.store().all()) == len(list(platform.manifest.layer("bronze")))
+    assert len(watermarks.store().all()) == len(platform.manifest.scheduled().layer("bronze"))
 
 
 def test_every_task_tells_its_lineage(platform: Platform) -> None:
@@ -211,7 +211,7 @@ def test_trigger_without_a_logical_date_then_the_next_day(platform: Platform, ai
         ended = airflow.await_run(dag_id, run.run_id, 400)
         assert ended.state == "success"
     mark = datetime(2025, 10, 4, tzinfo=UTC)
-    for entry in platform.manifest.layer("bronze"):
+    for entry in platform.manifest.scheduled().layer("bronze"):
         events = [e for e in ledger.read(entry.name) if e.run_id == f"{DAG}/{run.run_id}" and e.event == "published"]
         (window,) = events[-1].windows
         assert window.low == mark
