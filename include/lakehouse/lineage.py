@@ -48,6 +48,11 @@ def landing(name: str) -> Dataset:
     return Dataset("file", f"{paths.lake()}/_landing/{layer}/{short}")
 
 
+def records(name: str) -> Dataset:
+    """The landing table of a table's stream."""
+    return Dataset("file", f"{paths.stream(name)}/records")
+
+
 def source(contract: Contract) -> list[Dataset]:
     """The source's own table, under its connection's name (hosts and accounts stay out of lineage)."""
     if contract.source is None:
@@ -56,10 +61,14 @@ def source(contract: Contract) -> list[Dataset]:
 
 
 def of_step(step: str, contract: Contract) -> StepLineage:
-    """Lineage of `step` (extract, transform, dq_gate, publish, register_catalog, advance_watermark) on one table."""
+    """Lineage of one table's `step`: stream, extract, transform, dq_gate, publish, register_catalog, advance_watermark."""
     from lakehouse.transform.sql import parse_transform
 
     this = table(contract.name, contract)
+    if step == "stream":
+        return StepLineage(source(contract), [records(contract.name)])
+    if step == "extract" and contract.source and contract.source.streamed:
+        return StepLineage([records(contract.name)], [landing(contract.name)])
     if step == "extract":
         return StepLineage(source(contract), [landing(contract.name)])
     if step == "transform" and contract.source:

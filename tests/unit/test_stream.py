@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse import manifest
+from lakehouse import lineage, manifest
 from lakehouse.config import PROJECT
 from lakehouse.connections import Connection, ConnectionMalformed
 from lakehouse.contracts import ContractError, load_contract
@@ -218,3 +219,11 @@ def test_streamed_tables_are_left_alone_by_the_daily_run_and_by_stars():
         assert not names & {entry.name for entry in tables.select(selector)}
     assert not names & {entry.name for entry in tables.scheduled().entries}
     assert [entry.name for entry in tables.select("bronze.shop_events")] == ["bronze.shop_events"]
+
+
+def test_lineage_goes_from_topic_to_records_to_landing_to_table():
+    steps = [lineage.of_step(step, CONTRACT) for step in ("stream", "extract", "transform")]
+    assert [d.name for d in steps[0].inputs] == ["shop.events"]
+    for before, after in pairwise(steps):
+        assert before.outputs[0].name == after.inputs[0].name
+    assert steps[-1].outputs[0].name.endswith("/bronze/shop_events")

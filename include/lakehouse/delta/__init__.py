@@ -10,7 +10,7 @@ from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
 from lakehouse.delta.feed import changed_since, feed_problem
-from lakehouse.delta.files import file_batches, files_in
+from lakehouse.delta.files import drop_files, file_batches, files_in
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version, version_at
 from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, create_table, fast_forward
 from lakehouse.delta.record import Branch, BranchRefused
@@ -53,6 +53,7 @@ __all__ = [
     "dataset",
     "diff",
     "drop_branch",
+    "drop_files",
     "fast_forward",
     "feed_problem",
     "file_batches",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta import store
-from lakehouse.delta.log import latest_version
+from lakehouse.delta.commit import append_commit, checkpoint
+from lakehouse.delta.log import Action, encode, latest_version, read_commit, transaction_version
 from lakehouse.delta.replay import active_files
 
 if TYPE_CHECKING:
@@ -29,3 +31,45 @@ def file_batches(path: str, file: str, rows: int) -> Iterator[pa.RecordBatch]:
     with store.arrow_filesystem(path).open_input_file(store.decoded(file)) as opened:
         # Its partition columns stand in the log alone.
         yield from pq.ParquetFile(opened).iter_batches(rows)
+
+
+def drop_files(path: str, files: Sequence[Mapping[str, Any]], application: str) -> bool:
+    """Take `files` (content of add actions) out of the table by one commit of `application`; their bytes stay.
+
+    False, and nothing is done, where another commit took one of them out meanwhile. Appends beside it do not matter.
+    """
+    base, at = latest_version(path), int(time.time() * 1000)
+    gone = {file["path"] for file in files}
+    kept = ("path", "partitionValues", "size")
+    removes: list[Action] = [
+        {
+            "remove": {
+                **{k: f[k] for k in kept},
+                "deletionTimestamp": at,
+                "dataChange": True,
+                "extendedFileMetadata": True,
+            }
+        }
+        for f in files
+    ]
+    number = (transaction_version(path, application) or 0) + 1
+    info: Action = {
+        "commitInfo": {"timestamp": at, "operation": "DELETE", "operationParameters": {}, "readVersion": base}
+    }
+    txn: Action = {"txn": {"appId": application, "version": number, "lastUpdated": at}}
+
+    def check(checked: int, latest: int) -> None:
+        for version in range(checked + 1, latest + 1):
+            if gone & {a["remove"]["path"] for a in read_commit(path, version) if "remove" in a}:
+                raise _TakenMeanwhile
+
+    try:
+        version, already = append_commit(path, application, number, encode([info, txn, *removes]), base, check)
+    except _TakenMeanwhile:
+        return False
+    checkpoint(path, version)
+    return not already
+
+
+class _TakenMeanwhile(Exception):
+    """Somebody else took one of the files out."""

@@ -4,7 +4,7 @@ Every change of files goes by branch and fast-forward, like any other; readers a
 here: when it runs (`dags/optimize.py`) and how branches are collected (`lakehouse.delta.collect`).
 """
 
-from lakehouse.maintenance.landing import expire_landing
+from lakehouse.maintenance.landing import expire_landing, expire_records
 from lakehouse.maintenance.optimize import Optimized, optimize
 from lakehouse.maintenance.tables import Upkeep, maintain, selected
 from lakehouse.maintenance.vacuum import LEAST_HOURS, VacuumRefused, vacuum
@@ -15,6 +15,7 @@ __all__ = [
     "Upkeep",
     "VacuumRefused",
     "expire_landing",
+    "expire_records",
     "maintain",
     "optimize",
     "selected",

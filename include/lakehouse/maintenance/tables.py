@@ -11,7 +11,7 @@ from typing import Any
 from lakehouse import paths
 from lakehouse.contracts import load_contract
 from lakehouse.contracts.layout import Layout
-from lakehouse.maintenance.landing import RETENTION, expire_landing
+from lakehouse.maintenance.landing import RETENTION, expire_landing, expire_records
 from lakehouse.maintenance.optimize import Optimized, optimize
 from lakehouse.maintenance.vacuum import LEAST_HOURS, vacuum
 from lakehouse.manifest import Manifest
@@ -76,4 +76,6 @@ def maintain(
     if contract and contract.source:
         kept = RETENTION if contract.landing_retention is None else contract.landing_retention
         landing = expire_landing(name, kept, dry_run=dry_run)
+        if contract.source.streamed:
+            landing += expire_records(name, kept, dry_run=dry_run)
     return Upkeep(name, files, vacuumed, collected.branches, collected.files, landing, time.monotonic() - began)
