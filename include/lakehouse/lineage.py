@@ -61,7 +61,7 @@ def source(contract: Contract) -> list[Dataset]:
 
 
 def of_step(step: str, contract: Contract) -> StepLineage:
-    """Lineage of one table's `step`: stream, extract, transform, dq_gate, publish, register_catalog, advance_watermark."""
+    """Lineage of a `step`: stream, extract, transform, dq_gate, publish, register_catalog, advance_watermark."""
     from lakehouse.transform.sql import parse_transform
 
     this = table(contract.name, contract)
