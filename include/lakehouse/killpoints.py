@@ -11,6 +11,8 @@ import signal
 
 #: Every point there is, in the order they are come by; tests go through all of them.
 POINTS = (
+    "stream.opened",
+    "stream.claimed",
     "stream.positioned",
     "stream.begun",
     "stream.batch",

@@ -4,7 +4,7 @@ Layout under the lake root:
     <layer>/<table>/                              a Delta table
     <layer>/<table>/_branch/<batch>/<attempt>/    a private branch of it (DESIGN 5)
     _landing/<layer>/<table>/<batch>/<load>/      Arrow extracts as Parquet, as the source gave them
-    _stream/<layer>/<table>/                      raw records of its topic (a Delta table), the stream's position
+    _stream/<layer>/<table>/                      raw records of its topic (a Delta table), where it stands
     _errors/<layer>/<table>/dt=<day>/run_id=<id>/ the error lane as JSON lines
     ops/<name>/                                   ledger, quarantine, quality
 """

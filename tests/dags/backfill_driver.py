@@ -106,6 +106,8 @@ def typed(ends: dict[str, str] | None, words: list[str]) -> tuple[Any, str, str]
 
 
 if __name__ == "__main__":
+    # A script starts what it puts into the background with it ignored, and its children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     answer = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
         init()

@@ -172,7 +172,8 @@ def test_every_offset_lands_once_whoever_dies(
     services = StateFile(Layout(stand_ins).sandbox)
     deaths = ["worker"] * DEATHS + ["spark"] * DEATHS
     rng.shuffle(deaths)
-    points = rng.sample(["stream.positioned", "stream.begun", "stream.batch", "extract.slice", "load.appended"], DEATHS)
+    points = ["stream.opened", "stream.claimed", "stream.positioned", "stream.begun", "stream.batch", "load.appended"]
+    points = rng.sample([*points, "extract.slice"], DEATHS)
     statements = rng.sample(["stream 1", "stream 2", "stream 4", "stream 7", "transform 1"], DEATHS)
     share = EVENTS // (2 * DEATHS + 2)
     record_property("deaths", f"{deaths} {points} {statements}")
@@ -203,6 +204,38 @@ def test_every_offset_lands_once_whoever_dies(
     check_landing(there)
     check_bronze(there)
     assert len(set(columns(paths.table(TABLE), "event_id"))) == (2 * DEATHS + 2) * share
+
+
+@pytest.mark.parametrize("point", ["stream.opened", "stream.claimed", "stream.positioned", "stream.begun"])
+def test_whoever_slept_through_another_attempt_doubles_nothing(lake: Lakehouse, broker_port: int, point: str) -> None:
+    rng = random.Random(SEED)
+    produce(broker_port, 0, 1000, rng)
+    asleep = begin(TABLE, *window(0), point=point, freeze=True)
+    await_frozen(asleep)
+    streamed()
+    produce(broker_port, 1000, 1000, rng)
+    assert asleep.pid
+    os.kill(asleep.pid, signal.SIGCONT)
+    # Before it wrote itself down it is the later one, and takes over.
+    assert (end_of(asleep) == 0) == (point == "stream.opened")
+    streamed()
+    check_landing(ends())
+    lake.run(TABLE, *window(1))
+    check_bronze(ends())
+
+
+def test_a_lost_position_changes_nothing(lake: Lakehouse, broker_port: int, topic: Any) -> None:
+    rng = random.Random(SEED)
+    produce(broker_port, 0, 500, rng)
+    streamed()
+    produce(broker_port, 500, 500, rng)
+    shutil.rmtree(Path(paths.stream(TABLE)) / "position")
+    assert streamed().fresh_checkpoint
+    check_landing(ends())
+    shutil.rmtree(Path(paths.stream(TABLE)) / "position")
+    remake(topic)
+    with pytest.raises(TopicRecreated):
+        streamed()
 
 
 def test_a_checkpoint_lost_or_restored_changes_nothing(lake: Lakehouse, broker_port: int) -> None:

@@ -10,19 +10,21 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse import lineage, manifest
-from lakehouse.config import PROJECT
+from lakehouse.config import PROJECT, settings
 from lakehouse.connections import Connection, ConnectionMalformed
 from lakehouse.contracts import ContractError, load_contract
 from lakehouse.ingest.feed import FAULT, RAW
-from lakehouse.ingest.kafka import KafkaFeed
+from lakehouse.ingest.files.faults import COLUMN_LIMIT
+from lakehouse.ingest.kafka import KafkaFeed, Members, _decoded
 from lakehouse.stream import position as positions
 from lakehouse.stream.broker import Broker, Topic
 from lakehouse.stream.checkpoint import agrees
-from lakehouse.stream.land import OffsetsLost, lag, starting_offsets
+from lakehouse.stream.land import OffsetsLost, first_offsets, lag, starting_offsets
 from lakehouse.stream.position import Position, PositionBroken
 
 CONTRACT = load_contract(PROJECT / "include" / "tables" / "bronze" / "shop_events")
@@ -42,7 +44,7 @@ def decoded(*values: bytes | None) -> list[dict[str, object]]:
             "value": pa.array(values, pa.binary()),
         }
     )
-    return KafkaFeed(CONTRACT)._decoded(batch, 3).to_pylist()
+    return _decoded(batch, 3, Members(KafkaFeed(CONTRACT).names)).to_pylist()
 
 
 def test_members_come_as_text_and_strangers_beside_them():
@@ -63,6 +65,8 @@ def test_members_come_as_text_and_strangers_beside_them():
         (b'{"kafka_offset": 5}', "record_malformed", '{"kafka_offset": 5}'),
         (b'{"_fault": "x"}', "record_malformed", '{"_fault": "x"}'),
         (rb'{"a": "\ud800"}', "record_malformed", r'{"a": "\ud800"}'),
+        (rb'{"\ud800": 1}', "record_malformed", r'{"\ud800": 1}'),
+        (b'{" ": 1}', "record_malformed", '{" ": 1}'),
         (b"\xff\x00", "record_bad_encoding", '{"base64": "/wA="}'),
         (b"[" * 100_000, "record_malformed", "[" * 100_000),
     ],
@@ -89,86 +93,148 @@ def test_a_delivery_is_named_by_partition_offsets_and_file():
     assert piece.spec == {"partition": 2, "file": "topic_id=T/partition=2/part-1.parquet"}
 
 
+def test_more_members_than_a_table_could_have_are_set_aside():
+    many = json.dumps({f"m{n}": n for n in range(COLUMN_LIMIT)}).encode()
+    good, row, after = decoded(b'{"event_id": "e", "one": 1}', many, b'{"event_id": "f", "two": 2}')
+    assert (good["one"], row[FAULT], after["two"]) == ("1", "record_malformed", "2")
+
+
+def test_every_batch_of_a_file_has_every_members_column(tmp_path, monkeypatch):
+    monkeypatch.setattr("lakehouse.stream.records.BATCH", 2)
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
+    settings.cache_clear()
+    feed = KafkaFeed(CONTRACT)
+    feed.records.begin()
+    values = [b'{"event_id": "a", "x": 1}', b"{}", b'{"event_id": "b", "y": 2}', b"no", b'{"z": 3, "x": 4}']
+    count = len(values)
+    rows = {
+        "topic_id": ["T"] * count, "partition": pa.array([0] * count, pa.int32()), "offset": range(count),
+        "topic": ["t"] * count, "timestamp": pa.array([0] * count, pa.timestamp("us", "UTC")),
+        "key": pa.array([b"k"] * count), "value": pa.array(values),
+    }  # fmt: skip
+    write_deltalake(feed.records.path, pa.table(rows), mode="append", partition_by=["topic_id", "partition"])
+    (piece,) = feed.plan((), feed.deliveries())
+    for keep in (10**9, 0):
+        monkeypatch.setattr("lakehouse.ingest.kafka.KEEP", keep)
+        batches = list(feed.read(piece))
+        assert len(batches) == 3
+        assert len({tuple(batch.schema.names) for batch in batches}) == 1
+        found = [row for batch in batches for row in batch.to_pylist()]
+        assert [(row["x"], row["y"], row["z"]) for row in found] == [
+            ("1", None, None), (None, None, None), (None, "2", None), (None, None, None), ("4", None, "3"),
+        ]  # fmt: skip
+        assert [row[FAULT] for row in found] == [None, None, None, "record_malformed", None]
+    settings.cache_clear()
+
+
 TOPIC = Topic("t", "ID", {0: (0, 100), 1: (10, 50)})
 
 
+def begun(position: Position, landed: dict[int, int], source=SOURCE, topic: Topic = TOPIC) -> dict[int, int]:
+    """Where a run begins."""
+    seen = replace(position, begun=first_offsets(source, topic, position, landed))
+    return starting_offsets(CONTRACT, topic, landed, seen)
+
+
 def test_a_stream_begins_where_records_end_or_the_topic_begins():
-    assert starting_offsets(CONTRACT, SOURCE, TOPIC, {}, Position()) == {0: 0, 1: 10}
-    assert starting_offsets(CONTRACT, SOURCE, TOPIC, {0: 40, 1: 20}, Position("ID")) == {0: 40, 1: 20}
+    assert begun(Position(), {}) == {0: 0, 1: 10}
+    assert begun(Position(topic_id="ID"), {0: 40, 1: 20}) == {0: 40, 1: 20}
+
+
+def test_latest_is_where_the_topic_ended_at_the_very_first_run():
     latest = replace(SOURCE, options={"startingOffsets": "latest"})
-    assert starting_offsets(CONTRACT, latest, TOPIC, {}, Position()) == {0: 100, 1: 50}
+    assert begun(Position(), {}, latest) == {0: 100, 1: 50}
+    # Nothing came to partition 1 since; and the first run may have died.
+    seen = Position(topic_id="ID", begun={"0": 100, "1": 50})
+    more = Topic("t", "ID", {0: (0, 120), 1: (10, 50)})
+    assert begun(seen, {}, latest, more) == {0: 100, 1: 50}
     # A partition that was added later is read from its beginning all the same.
-    assert starting_offsets(CONTRACT, latest, TOPIC, {0: 100}, Position("ID")) == {0: 100, 1: 10}
+    grown = Topic("t", "ID", {0: (0, 100), 1: (10, 50), 2: (0, 9)})
+    assert begun(seen, {0: 100}, latest, grown)[2] == 0
+    # The position is lost, and records say that this is no first run.
+    assert begun(Position(), {0: 90}, latest) == {0: 90, 1: 10}
 
 
 def test_offsets_that_are_gone_are_named_until_they_are_given_up():
     with pytest.raises(OffsetsLost, match="offsets 5 to 9 of partition 1"):
-        starting_offsets(CONTRACT, SOURCE, TOPIC, {1: 5}, Position("ID"))
-    given_up = Position("ID", given_up={"1": 10})
-    assert starting_offsets(CONTRACT, SOURCE, TOPIC, {1: 5}, given_up)[1] == 10
+        begun(Position(topic_id="ID", begun={"0": 0, "1": 0}), {1: 5})
+    # Of a partition in which nothing has landed, too.
+    with pytest.raises(OffsetsLost, match="offsets 3 to 9 of partition 1"):
+        begun(Position(topic_id="ID", begun={"0": 0, "1": 3}), {0: 9})
+    given_up = Position(topic_id="ID", begun={"0": 0, "1": 0}, given_up={"1": 10})
+    assert begun(given_up, {1: 5})[1] == 10
     with pytest.raises(OffsetsLost, match="ends at offset 100, and 101 is the next"):
-        starting_offsets(CONTRACT, SOURCE, TOPIC, {0: 101}, Position("ID"))
+        begun(Position(topic_id="ID"), {0: 101})
 
 
 def test_lag_counts_what_the_topic_still_has():
     assert lag(TOPIC, {}, Position()) == 140
-    assert lag(TOPIC, {0: 90, 1: 50}, Position("ID")) == 10
-    assert lag(TOPIC, {0: 100, 1: 5}, Position("ID", given_up={"1": 40})) == 10
+    assert lag(TOPIC, {0: 90, 1: 50}, Position(topic_id="ID")) == 10
+    assert lag(TOPIC, {0: 100, 1: 5}, Position(topic_id="ID", given_up={"1": 40})) == 10
 
 
-def write_checkpoint(folder: Path, ends: list[dict[int, int]], done: int, start: dict[int, int]) -> None:
-    def told(offsets: dict[int, int]) -> str:
-        return json.dumps({"t": {str(partition): offset for partition, offset in offsets.items()}})
-
-    for kind in ("offsets", "commits", "sources/0"):
+def write_checkpoint(folder: Path, ends: list[dict[int, int]], done: int) -> None:
+    for kind in ("offsets", "commits"):
         (folder / kind).mkdir(parents=True)
-    (folder / "sources/0/0").write_bytes(b"\x00v1\n" + told(start).encode())
+    (folder / "metadata").write_text('{"id":"x"}')
     for number, end in enumerate(ends):
-        (folder / f"offsets/{number}").write_text(f'v1\n{{"batchTimestampMs":1}}\n{told(end)}')
+        told = json.dumps({"t": {str(partition): offset for partition, offset in end.items()}})
+        (folder / f"offsets/{number}").write_text(f'v1\n{{"batchTimestampMs":1}}\n{told}')
         if number < done:
             (folder / f"commits/{number}").write_text('v1\n{"nextBatchWatermarkMs":0}')
 
 
 @pytest.mark.parametrize(
-    ("done", "landed", "goes_on"),
+    ("done", "start", "goes_on"),
     [
         (2, {0: 20, 1: 15}, True),
+        (2, {0: 20, 1: 15, 2: 0}, True),
+        (2, {0: 20, 1: 15, 2: 5}, False),
         (2, {0: 10, 1: 12}, False),
         (2, {0: 21, 1: 15}, False),
-        # Batch 1 was begun: its records may have landed or not.
-        (1, {0: 20, 1: 15}, True),
-        (1, {0: 10, 1: 12}, True),
-        (1, {0: 15, 1: 12}, False),
+        # Batch 1 was begun: nobody knows whether its records landed.
+        (1, {0: 20, 1: 15}, False),
+        (1, {0: 10, 1: 12}, False),
     ],
 )
-def test_a_checkpoint_is_gone_on_with_only_where_records_end(tmp_path, done, landed, goes_on):
-    write_checkpoint(tmp_path, [{0: 10, 1: 12}, {0: 20, 1: 15}], done, {0: 0, 1: 10})
-    assert agrees(str(tmp_path), TOPIC, landed) is goes_on
-
-
-def test_a_first_batch_that_was_begun_goes_on_from_where_it_began(tmp_path):
-    write_checkpoint(tmp_path, [{0: 10, 1: 12}], 0, {0: 4, 1: 10})
-    assert agrees(str(tmp_path), TOPIC, {0: 4, 1: 10})
-    assert agrees(str(tmp_path), TOPIC, {0: 10, 1: 12})
-    assert not agrees(str(tmp_path), TOPIC, {0: 0, 1: 10})
+def test_a_checkpoint_is_gone_on_with_only_where_records_end(tmp_path, done, start, goes_on):
+    write_checkpoint(tmp_path, [{0: 10, 1: 12}, {0: 20, 1: 15}], done)
+    assert agrees(str(tmp_path), "t", start) is goes_on
 
 
 def test_a_checkpoint_that_is_gone_or_broken_agrees_with_nothing(tmp_path):
-    assert not agrees(str(tmp_path / "gone"), TOPIC, {0: 0, 1: 10})
-    write_checkpoint(tmp_path, [{0: 10, 1: 12}], 1, {})
+    assert not agrees(str(tmp_path / "gone"), "t", {0: 0, 1: 10})
+    write_checkpoint(tmp_path, [{0: 10, 1: 12}], 1)
+    assert agrees(str(tmp_path), "t", {0: 10, 1: 12})
+    (tmp_path / "metadata").unlink()
+    assert not agrees(str(tmp_path), "t", {0: 10, 1: 12})
+    (tmp_path / "metadata").write_text("{}")
     (tmp_path / "offsets/0").write_text("v1\n{}\nno json")
-    assert not agrees(str(tmp_path), TOPIC, {0: 10, 1: 12})
+    assert not agrees(str(tmp_path), "t", {0: 10, 1: 12})
 
 
-def test_a_position_is_read_as_it_was_written(tmp_path):
-    assert positions.read(str(tmp_path)) == Position()
+def test_a_position_is_read_as_it_was_written_and_one_of_two_writers_wins(tmp_path):
+    folder = str(tmp_path)
+    first = positions.read(folder)
+    assert first == Position()
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    kept = Position("ID", 3, "a", {"1": 10}).with_word(at, "me", "reset", "why")
-    positions.write(str(tmp_path), kept)
-    assert positions.read(str(tmp_path)) == kept
-    (tmp_path / "position.json").write_text("{}")
-    with pytest.raises(PositionBroken, match=r"position\.json"):
-        positions.read(str(tmp_path))
+    kept = Position(topic_id="ID", checkpoint=3, attempts=("a",), begun={"1": 10}).with_word(at, "me", "reset", "why")
+    written = positions.write(folder, first, kept)
+    assert positions.read(folder) == written == replace(kept, number=1)
+    assert positions.write(folder, first, replace(kept, checkpoint=9)) is None
+    for _ in range(30):
+        written = positions.write(folder, written, written)
+    assert len(list((tmp_path / "position").iterdir())) == positions.KEPT
+    (tmp_path / "position" / f"{written.number:012d}.json").write_text("{}")
+    with pytest.raises(PositionBroken, match=f"{written.number:012d}"):
+        positions.read(folder)
+
+
+def test_a_new_checkpoint_has_a_number_that_none_has(tmp_path):
+    assert positions.next_checkpoint(str(tmp_path), Position()) == 1
+    (tmp_path / "checkpoint-0007").mkdir()
+    assert positions.next_checkpoint(str(tmp_path), Position(checkpoint=3)) == 8
+    assert positions.next_checkpoint(str(tmp_path), Position(checkpoint=9)) == 10
 
 
 def test_spark_is_told_what_the_client_is_told():

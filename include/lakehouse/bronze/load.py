@@ -88,8 +88,10 @@ def load(
     # Without them, lest Spark makes them for every row.
     judgement = rows.drop("_reasons", "_landed")
     counted = judgement.observe(seen, *[F.expr(f"{sql} AS {name}") for name, sql in COUNTS.items()])
-    # A series has its cursor in its key.
-    identity = list(dict.fromkeys([*contract.primary_key, source.cursor, "_row_hash"]))
+    # A series has its cursor in its key. A record of a topic never changes: it is known by its place, whatever columns
+    # the contract has of it by now.
+    content = [] if source.streamed else ["_row_hash"]
+    identity = list(dict.fromkeys([*contract.primary_key, source.cursor, *content]))
     good = counted.where("NOT _faulty AND NOT _discarded")
     if rows_landed < ASK_FIRST or _may_repeat(contract, source, frames):
         good = good.dropDuplicates(identity)

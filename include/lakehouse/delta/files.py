@@ -24,13 +24,16 @@ def files_in(path: str) -> list[dict[str, Any]]:
     return active_files(path, version) if version >= 0 else []
 
 
-def file_batches(path: str, file: str, rows: int) -> Iterator[pa.RecordBatch]:
-    """The rows of `file`, spelled as in the log, `rows` at a time. Raises FileNotFoundError."""
+def file_batches(path: str, file: str, rows: int, size: int) -> Iterator[pa.RecordBatch]:
+    """The rows of `file`, spelled as in the log, `rows` or about `size` bytes at a time. Raises FileNotFoundError."""
     import pyarrow.parquet as pq
 
     with store.arrow_filesystem(path).open_input_file(store.decoded(file)) as opened:
         # Its partition columns stand in the log alone.
-        yield from pq.ParquetFile(opened).iter_batches(rows)
+        told = pq.ParquetFile(opened)
+        whole = sum(told.metadata.row_group(n).total_byte_size for n in range(told.metadata.num_row_groups))
+        most = int(size * told.metadata.num_rows / max(whole, 1))
+        yield from told.iter_batches(max(min(rows, most), 1))
 
 
 def drop_files(path: str, files: Sequence[Mapping[str, Any]], application: str) -> bool:

@@ -16,7 +16,9 @@ from lakehouse import paths
 from lakehouse.contracts.kafka import META
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.ingest.feed import FAULT, RAW, Slice
+from lakehouse.ingest.files.faults import COLUMN_LIMIT
 from lakehouse.ingest.files.jsonl import column, object_of, objects
+from lakehouse.ingest.files.passes import KEEP, conformed
 from lakehouse.ledger.windows import Window
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 #: A record without a value: a tombstone of a compacted topic, or a producer's mistake.
 EMPTY = "record_empty"
 BAD_ENCODING = "record_bad_encoding"
-#: No JSON object, or one with a member named as one of our columns.
+#: No JSON object, or one with a member that can be no column: named as one of ours, blank, or one too many.
 MALFORMED = "record_malformed"
 #: Names that a member cannot have.
 RESERVED = {*META, FAULT, RAW}
@@ -62,38 +64,68 @@ class KafkaFeed:
         return slices
 
     def read(self, piece: Slice) -> Iterator[pa.RecordBatch]:
-        """The records of one file. Raises RecordsGone."""
+        """The records of one file, in batches of equal columns. Raises RecordsGone.
+
+        A small file is kept in memory until all its members are known; a large one is read a second time.
+        """
+        kept: list[pa.RecordBatch] | None = []
+        size, members = 0, Members(self.names)
+        for batch in self._batches(piece, members):
+            size += batch.nbytes
+            kept = None if kept is None or size > KEEP else [*kept, batch]
+        batches = self._batches(piece, Members(self.names)) if kept is None else kept
+        for batch in batches:
+            yield conformed(batch, (*META, *members.names))
+
+    def _batches(self, piece: Slice, members: Members) -> Iterator[pa.RecordBatch]:
         for batch in self.records.read(piece.spec["file"]):
-            yield self._decoded(batch, piece.spec["partition"])
+            yield _decoded(batch, piece.spec["partition"], members)
 
-    def _members(self, rows: list[dict[str, Any]]) -> tuple[list[str], list[pa.Array]]:
-        """Names of the members of `rows`, the contract's first, and a column for each."""
-        names = [*self.names, *sorted(set().union(*rows).difference(self.names))]
-        return names, [column([row.get(name) for row in rows]) for name in names]
 
-    def _decoded(self, batch: pa.RecordBatch, partition: int) -> pa.RecordBatch:
-        import pyarrow as pa
+class Members:
+    """The names of columns that records have used so far: the contract's, then others, COLUMN_LIMIT together."""
 
-        values, keys = batch.column("value").to_pylist(), batch.column("key").to_pylist()
-        texts, faults = _texts(values)
-        try:
-            names, members = self._members(_at_once(texts, faults) or _one_by_one(texts, faults))
-        except (UnicodeEncodeError, RecursionError):
-            # Half a surrogate pair, or objects nested too deeply: somebody has to be looked at by itself.
-            names, members = self._members(_one_by_one(texts, faults))
-        own = {
-            "kafka_topic": batch.column("topic"),
-            "kafka_partition": pa.array([partition] * batch.num_rows, pa.int32()),
-            "kafka_offset": batch.column("offset"),
-            "kafka_timestamp": batch.column("timestamp"),
-            "kafka_key": pa.array(map(_shown, keys), pa.string()),
-        }
-        # What could not be read is kept as it was.
-        raw = [None if fault is None else _shown(value) for fault, value in zip(faults, values, strict=True)]
-        return pa.RecordBatch.from_arrays(
-            [*own.values(), *members, pa.array(faults, pa.string()), pa.array(raw, pa.string())],
-            names=[*own, *names, FAULT, RAW],
-        )
+    def __init__(self, names: Sequence[str]) -> None:
+        """Begin with the contract's."""
+        self.names = list(names)
+        self._known = set(names)
+
+    def take(self, names: set[str]) -> bool:
+        """Whether all of `names` are columns, or become some."""
+        new = names - self._known
+        if not new:
+            return True
+        if names & RESERVED or not all(name.strip() for name in new):
+            return False
+        if len(self._known) + len(new) > COLUMN_LIMIT:
+            return False
+        self.names += sorted(new)
+        self._known |= new
+        return True
+
+
+def _decoded(batch: pa.RecordBatch, partition: int, members: Members) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    values, keys = batch.column("value").to_pylist(), batch.column("key").to_pylist()
+    texts, faults = _texts(values)
+    columns = _at_once(texts, faults, members)
+    if columns is None:
+        rows = _one_by_one(texts, faults, members)
+        columns = [column([row.get(name) for row in rows]) for name in members.names]
+    own = [
+        batch.column("topic"),
+        pa.array([partition] * batch.num_rows, pa.int32()),
+        batch.column("offset"),
+        batch.column("timestamp"),
+        pa.array(map(_shown, keys), pa.string()),
+    ]
+    # What could not be read is kept as it was.
+    raw = [None if fault is None else _shown(value) for fault, value in zip(faults, values, strict=True)]
+    return pa.RecordBatch.from_arrays(
+        [*own, *columns, pa.array(faults, pa.string()), pa.array(raw, pa.string())],
+        names=[*META, *members.names, FAULT, RAW],
+    )
 
 
 def _texts(values: list[bytes | None]) -> tuple[list[str], list[str | None]]:
@@ -110,18 +142,28 @@ def _texts(values: list[bytes | None]) -> tuple[list[str], list[str | None]]:
     return texts, faults
 
 
-def _at_once(texts: list[str], faults: list[str | None]) -> list[dict[str, Any]] | None:
-    """The objects, one a text; None where one of them must be looked at by itself."""
+def _at_once(texts: list[str], faults: list[str | None], members: Members) -> list[pa.Array] | None:
+    """The columns of the objects, one a text; None where one of them must be looked at by itself."""
     rows = None if any(faults) else objects(texts)
-    return None if rows is None or set().union(*rows) & RESERVED else rows
+    if rows is None:
+        return None
+    names = set().union(*rows)
+    try:
+        # Half a surrogate pair, in a name or in a value.
+        "".join(names).encode()
+        if not members.take(names):
+            return None
+        return [column([row.get(name) for row in rows]) for name in members.names]
+    except (UnicodeEncodeError, RecursionError):
+        return None
 
 
-def _one_by_one(texts: list[str], faults: list[str | None]) -> list[dict[str, Any]]:
+def _one_by_one(texts: list[str], faults: list[str | None], members: Members) -> list[dict[str, Any]]:
     """The objects, one a text, empty where there is none; faults that come to light are put into `faults`."""
     rows: list[dict[str, Any]] = []
     for number, text in enumerate(texts):
         row = object_of(text) if faults[number] is None else None
-        if faults[number] is None and (row is None or row.keys() & RESERVED):
+        if faults[number] is None and (row is None or not members.take(set(row))):
             faults[number], row = MALFORMED, None
         rows.append(row or {})
     return rows

@@ -34,6 +34,8 @@ SESSION_CONF: dict[str, str] = {
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     **SKEW,
+    # The options of a stream may hold a login.
+    "spark.sql.redaction.string.regex": r"(?i)password=[^;]*;",
     # No Hive: tables are addressed by path.
     "spark.sql.catalogImplementation": "in-memory",
 }

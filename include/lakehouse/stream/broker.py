@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,6 +69,8 @@ class Broker:
         self.conn_id = conn.conn_id
         self._options = options
         self._client: Any = None
+        #: Codes of errors that the client told of beside its answers.
+        self._errors: set[int] = set()
 
     def topic(self, name: str) -> Topic:
         """The topic `name`. Raises TopicMissing, BrokerUnavailable, ConnectionRefused."""
@@ -76,12 +79,18 @@ class Broker:
 
         with self._told(name):
             admin = self._admin()
+            self._errors.clear()
             about = admin.describe_topics(TopicCollection([name]), request_timeout=TIMEOUT)[name].result()
             numbers = [partition.id for partition in about.partitions]
             ends: list[dict[int, int]] = []
             for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
                 asked = admin.list_offsets({TopicPartition(name, n): spec for n in numbers}, request_timeout=TIMEOUT)
                 ends.append({place.partition: future.result().offset for place, future in asked.items()})
+            if not str(about.topic_id).strip("A="):
+                raise BrokerUnavailable(
+                    f"The broker behind connection '{self.conn_id}' gives topic '{name}' no id.",
+                    "It is older than Kafka 2.8, and a topic made anew could not be told from the old one: update it.",
+                )
             return Topic(name, str(about.topic_id), {n: (ends[0][n], ends[1][n]) for n in numbers})
 
     def for_spark(self) -> dict[str, str]:
@@ -90,7 +99,8 @@ class Broker:
         if "kafka.ssl.truststore.location" in told:
             told["kafka.ssl.truststore.type"] = "PEM"
         if "sasl.username" in self._options:
-            module = _MODULES.get(told.get("kafka.sasl.mechanism", "PLAIN"))
+            # Java's own default is Kerberos.
+            module = _MODULES.get(told.setdefault("kafka.sasl.mechanism", "PLAIN"))
             if module is None:
                 raise ConnectionMalformed(
                     f"Connection '{self.conn_id}' has an unknown sasl.mechanism.", f"Use one of {', '.join(_MODULES)}."
@@ -107,8 +117,8 @@ class Broker:
         if self._client is None:
             from confluent_kafka.admin import AdminClient
 
-            # Its errors come by its answers; without a callback of ours they go to stderr, too.
-            quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda error: None}
+            # Without a callback of ours they go to stderr; a refused login comes in no other way.
+            quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda error: self._errors.add(error.code())}
             self._client = AdminClient({**self._options, **quiet})
         return self._client
 
@@ -126,7 +136,15 @@ class Broker:
                     f"The broker behind connection '{self.conn_id}' has no topic '{topic}'.",
                     "Have it made, or mend source.object in the contract, then clear the task.",
                 ) from None
-            if code in (KafkaError._AUTHENTICATION, KafkaError.TOPIC_AUTHORIZATION_FAILED):
+            if code == KafkaError._INVALID_ARG:
+                named = re.search(r'property "([\w.]+)"', error.args[0].str() or "")
+                raise ConnectionMalformed(
+                    f"Connection '{self.conn_id}' has options that Kafka's client does not take"
+                    f"{f' (see {named[1]})' if named else ''}.",
+                    "Mend security.protocol, sasl.mechanism and ssl.ca.location in its extra, then clear the task.",
+                ) from None
+            refusals = {KafkaError._AUTHENTICATION, KafkaError.TOPIC_AUTHORIZATION_FAILED}
+            if {code, *self._errors} & refusals:
                 raise ConnectionRefused(
                     f"The broker behind connection '{self.conn_id}' refused us ({name}).",
                     "Set its login, password and security.protocol right, or have the topic granted to it.",

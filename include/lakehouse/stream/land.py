@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
-from uuid import uuid4
 
 from lakehouse import paths
 from lakehouse.contracts.model import Contract, Source
@@ -17,6 +16,7 @@ from lakehouse.killpoints import reach
 from lakehouse.stream import position as positions
 from lakehouse.stream.broker import Broker, BrokerUnavailable, Topic
 from lakehouse.stream.checkpoint import agrees
+from lakehouse.stream.claim import claimed
 from lakehouse.stream.position import Position
 from lakehouse.stream.records import Records
 
@@ -32,6 +32,8 @@ EVERY = 10
 BATCH_RECORDS = 1_000_000
 #: Seconds between two looks at a stream that runs.
 LOOK = 1.0
+#: Seconds between two questions whether the topic is still the same.
+CHECK = 30.0
 
 RUNBOOK = "runbooks/streaming_restart.md"
 
@@ -78,85 +80,106 @@ def stream(
 ) -> Streamed:
     """Land what the topic has beyond the records landed, each offset once, and return.
 
-    `available-now`: what is there at the start. `continuous`: what comes, too, for `seconds`. An attempt before this
-    one is closed first, whatever it still runs. Raises TopicRecreated, OffsetsLost, StreamFailed, and what the broker
-    raises.
+    `available-now`: what is there at the start. `continuous`: what comes, too, for `seconds`. Attempts before this one
+    are closed first, whatever they still run. Raises TopicRecreated, OffsetsLost, StreamFailed, Fenced where a later
+    attempt took over, and what the broker raises.
     """
-    from lakehouse.spark import connected, fence, session_id
-
-    began, folder, topic = time.monotonic(), paths.stream(contract.name), broker.topic(source.object)
-    records, before = Records(positions.records(folder)), positions.read(folder)
-    _check_topic(contract, topic, before)
-    attempt = uuid4().hex
-    if before.attempt:
-        # Before its records are counted: a query whose client died goes on, and may land more.
-        fence(session_id(contract.name, before.attempt))
+    began, records = time.monotonic(), Records(positions.records(paths.stream(contract.name)))
     records.begin()
-    landed, there = records.landed(topic.id), records.rows()
-    start = starting_offsets(contract, source, topic, landed, before)
-    fresh = not agrees(positions.checkpoint(folder, before), topic, start)
-    now = replace(before, topic_id=topic.id, attempt=attempt, checkpoint=before.checkpoint + fresh)
-    positions.write(folder, now)
-    reach("stream.positioned")
-    with connected(f"{contract.name} stream", session_id(contract.name, attempt)) as spark, _told(contract):
-        query = _begin(spark, source, broker, topic, start, positions.checkpoint(folder, now), records.path, trigger)
-        reach("stream.begun")
-        _watch(query, trigger, seconds, progress)
-    reach("stream.ended")
-    return Streamed(
-        table=contract.name,
-        topic_id=topic.id,
-        records=records.rows() - there,
-        lag=lag(broker.topic(source.object), records.landed(topic.id), now),
-        seconds=round(time.monotonic() - began, 1),
-        checkpoint=now.checkpoint,
-        fresh_checkpoint=fresh,
-    )
+    with claimed(contract.name, "stream") as claim:
+        # Only now: a query whose client died goes on until its session is closed, and lands more.
+        topic, before = broker.topic(source.object), claim.position
+        landed, there = records.landed(topic.id), records.rows()
+        _check_topic(contract, topic, before, records)
+        begun = first_offsets(source, topic, before, landed)
+        start = starting_offsets(contract, topic, landed, replace(before, begun=begun))
+        fresh = not agrees(positions.checkpoint(claim.folder, before), topic.name, start)
+        number = positions.next_checkpoint(claim.folder, before) if fresh else before.checkpoint
+        claim.write(replace(before, topic_id=topic.id, begun=begun, checkpoint=number))
+        reach("stream.positioned")
+        until = time.monotonic() + seconds if seconds is not None and trigger == "continuous" else None
+        with _told(contract):
+            checkpoint = positions.checkpoint(claim.folder, claim.position)
+            query = _begin(claim.spark, source, broker, topic, start, checkpoint, records.path, trigger)
+            reach("stream.begun")
+            _watch(query, until, progress, lambda: _check_topic(contract, broker.topic(source.object), claim.position))
+        reach("stream.ended")
+        # A query whose session was closed ends as if it were done.
+        claim.check()
+        if until is not None and time.monotonic() < until:
+            raise StreamFailed(
+                f"{contract.name}: its continuous stream ended before its time; what had landed stays.",
+                f"Clear the task: it goes on where the records end. See {RUNBOOK}.",
+            )
+        after = broker.topic(source.object)
+        _check_topic(contract, after, claim.position)
+        return Streamed(
+            table=contract.name,
+            topic_id=topic.id,
+            records=records.rows() - there,
+            lag=lag(after, records.landed(topic.id), claim.position),
+            seconds=round(time.monotonic() - began, 1),
+            checkpoint=number,
+            fresh_checkpoint=fresh,
+        )
 
 
 def lag(topic: Topic, landed: Mapping[int, int], position: Position) -> int:
     """Offsets of the topic that have not landed."""
-    return sum(
-        max(high - max(landed.get(partition, 0), position.floor(partition), low), 0)
-        for partition, (low, high) in topic.offsets.items()
-    )
+    ends = ((high, position.wanted(partition, landed), low) for partition, (low, high) in topic.offsets.items())
+    return sum(max(high - max(low if wanted is None else wanted, low), 0) for high, wanted, low in ends)
 
 
-def starting_offsets(
-    contract: Contract, source: Source, topic: Topic, landed: Mapping[int, int], position: Position
-) -> dict[int, int]:
-    """Partition -> the first offset to ask for. Raises OffsetsLost where the topic cannot give it.
+def first_offsets(source: Source, topic: Topic, position: Position, landed: Mapping[int, int]) -> dict[str, int]:
+    """Partition -> the offset it is begun at, of every partition of the topic.
 
-    Of a partition that never landed: its first offset, or with the option startingOffsets `latest` of the contract its
-    end, at the stream's very first run.
+    Of one that was not seen yet: at the very first run the first that the topic has, or with the contract's option
+    startingOffsets `latest` its end; later, when the topic grew by it, 0.
     """
+    begun = dict(position.begun)
+    for partition, (low, high) in topic.offsets.items():
+        if str(partition) not in begun:
+            fresh = not (landed or position.topic_id or position.said)
+            first = high if fresh and source.options.get("startingOffsets") == "latest" else low
+            begun[str(partition)] = landed.get(partition, 0 if position.begun else first)
+    return begun
+
+
+def starting_offsets(contract: Contract, topic: Topic, landed: Mapping[int, int], position: Position) -> dict[int, int]:
+    """Partition -> the first offset to ask for. Raises OffsetsLost where the topic cannot give it."""
     start: dict[int, int] = {}
     for partition, (low, high) in topic.offsets.items():
-        wanted = max(landed.get(partition, 0), position.floor(partition))
-        if partition not in landed and not position.topic_id and source.options.get("startingOffsets") == "latest":
-            wanted = high
+        wanted = position.wanted(partition, landed)
+        if wanted is None:
+            wanted = low
         if wanted > high:
             raise OffsetsLost(
                 f"{contract.name}: partition {partition} of topic '{topic.name}' ends at offset {high}, and {wanted} "
                 "is the next to land: the broker has lost records that landed here.",
                 f"See {RUNBOOK}, broker loss: what landed is safe; wait for the broker's own recovery.",
             )
-        if wanted < low and (partition in landed or position.floor(partition)):
+        if wanted < low:
             raise OffsetsLost(
                 f"{contract.name}: topic '{topic.name}' has deleted offsets {wanted} to {low - 1} of partition "
                 f"{partition} before they landed.",
                 "Have the topic's retention raised. Go on without them, on record, by `lakehouse stream give-up "
                 f"--table {contract.name} --reason ...`; see {RUNBOOK}.",
             )
-        start[partition] = max(wanted, low)
+        start[partition] = wanted
     return start
 
 
-def _check_topic(contract: Contract, topic: Topic, position: Position) -> None:
-    if position.topic_id and position.topic_id != topic.id:
+def _check_topic(contract: Contract, topic: Topic, position: Position, records: Records | None = None) -> None:
+    """Raise TopicRecreated where the topic is not the one read before; `records` tell which, where no position does."""
+    known = position.topic_id
+    if not known and records:
+        known = next((piece.topic_id for piece in records.pieces() if piece.topic_id != topic.id), "")
+        known = "" if records.landed(topic.id) else known
+    if known and known != topic.id:
         raise TopicRecreated(
-            f"{contract.name}: topic '{topic.name}' was deleted and made again (its id was {position.topic_id}, and "
-            f"is {topic.id}): its offsets begin anew, and what the old one held and never landed is gone.",
+            f"{contract.name}: topic '{topic.name}' was deleted and made again, or is another one than before (its id "
+            f"was {known}, and is {topic.id}): its offsets begin anew, and what the old one held and never landed is "
+            "not in it.",
             f"See that this was meant, then `lakehouse stream adopt --table {contract.name} --reason ...` reads the "
             f"new one from its first offset; see {RUNBOOK}.",
         )
@@ -197,17 +220,21 @@ def _begin(
     return writer.start(path)
 
 
-def _watch(query: StreamingQuery, trigger: Trigger, seconds: float | None, progress: Callable[[str], object]) -> None:
-    """Until it ends, or its time is over: a micro-batch that is broken off is repeated whole by the next run."""
-    until = time.monotonic() + seconds if seconds is not None and trigger == "continuous" else None
-    told = -1
+def _watch(
+    query: StreamingQuery, until: float | None, progress: Callable[[str], object], check: Callable[[], object]
+) -> None:
+    """Until it ends, or `until`: a micro-batch that is broken off is repeated whole by the next run."""
+    told, checked = -1, time.monotonic()
     while not query.awaitTermination(LOOK):
         last = query.lastProgress
         if last is not None and last["batchId"] != told:
             told = last["batchId"]
             progress(f"batch {told}: {last['numInputRows']} records")
             reach("stream.batch")
-        if until is not None and time.monotonic() > until:
+        if time.monotonic() - checked > CHECK:
+            check()
+            checked = time.monotonic()
+        if until is not None and time.monotonic() >= until:
             query.stop()
             return
 
@@ -221,7 +248,7 @@ def _told(contract: Contract) -> Iterator[None]:
         yield
     except StreamingQueryException as error:
         text = str(error)
-        if "TimeoutException" in text or "bootstrap" in text or "DisconnectException" in text:
+        if any(f"errors.{name}" in text for name in ("TimeoutException", "DisconnectException", "NetworkException")):
             raise BrokerUnavailable(
                 f"{contract.name}: the broker stopped answering while its topic was read.",
                 f"See that it runs, and clear the task: it goes on where the records end. See {RUNBOOK}.",

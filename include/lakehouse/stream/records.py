@@ -18,8 +18,8 @@ from lakehouse.errors import LakehouseError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Rows handed on at a time.
-BATCH = 50_000
+#: Rows handed on at a time, and about how many bytes at most.
+BATCH, BATCH_BYTES = 50_000, 32 * 2**20
 
 SPEC = TableSpec(
     (
@@ -42,7 +42,11 @@ SPEC = TableSpec(
 
 
 class RecordsGone(LakehouseError):
-    """A file of landed records that was to be read is there no more."""
+    """A file of landed records that was to be read is there no more, or cannot be read."""
+
+
+class RecordsDoubled(LakehouseError):
+    """An offset lies in landing twice."""
 
 
 @dataclass(frozen=True)
@@ -95,20 +99,34 @@ class Records:
         return sum(piece.rows for piece in self.pieces())
 
     def landed(self, topic_id: str) -> dict[int, int]:
-        """Partition -> the offset after the last one landed, of the topic with this id."""
+        """Partition -> the offset after the last one landed, of the topic with this id. Raises RecordsDoubled."""
         ends: dict[int, int] = {}
         for piece in self.pieces():
+            if piece.topic_id == topic_id and piece.first < ends.get(piece.partition, 0):
+                raise RecordsDoubled(
+                    f"{self.path}: offset {piece.first} of partition {piece.partition} landed twice ({piece.file}).",
+                    f"Rewind the partition to it (`lakehouse stream rewind --partition {piece.partition} --offset "
+                    f"{piece.first}`): rows that were loaded are not doubled.",
+                )
             if piece.topic_id == topic_id:
-                ends[piece.partition] = max(ends.get(piece.partition, 0), piece.last + 1)
+                ends[piece.partition] = piece.last + 1
         return ends
+
+    def end(self, topic_id: str, partition: int) -> int:
+        """The offset after the last one landed of a partition, 0 where none has."""
+        there = (p.last + 1 for p in self.pieces() if (p.topic_id, p.partition) == (topic_id, partition))
+        return max(there, default=0)
 
     def read(self, file: str) -> Iterator[pa.RecordBatch]:
         """The records of a file, without its partition columns. Raises RecordsGone."""
+        from pyarrow import ArrowInvalid
+
         try:
-            yield from file_batches(self.path, file, BATCH)
-        except FileNotFoundError:
+            yield from file_batches(self.path, file, BATCH, BATCH_BYTES)
+        except (FileNotFoundError, ArrowInvalid) as error:
+            what = "is there no more" if isinstance(error, FileNotFoundError) else "cannot be read"
             raise RecordsGone(
-                f"{self.path}: {file} is there no more, and was not loaded yet.",
+                f"{self.path}: {file} {what}.",
                 "Restore it; or rewind the stream to its first offset, where the topic still has it "
-                "(`lakehouse stream rewind`).",
+                "(`lakehouse stream rewind`), and let a new run load it. See runbooks/streaming_restart.md.",
             ) from None

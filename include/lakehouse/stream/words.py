@@ -12,6 +12,8 @@ from lakehouse.errors import LakehouseError
 from lakehouse.sqltext import literal
 from lakehouse.stream import position as positions
 from lakehouse.stream.broker import Broker, Topic
+from lakehouse.stream.claim import claimed
+from lakehouse.stream.land import lag
 from lakehouse.stream.position import Position
 from lakehouse.stream.records import Records
 
@@ -39,7 +41,7 @@ def standing(contract: Contract, source: Source, broker: Broker) -> list[dict[st
             "end": high,
             "landed": landed.get(partition, 0),
             "loaded": loaded.get(partition, 0),
-            "lag": max(high - max(landed.get(partition, 0), position.floor(partition), low), 0),
+            "lag": lag(Topic(topic.name, topic.id, {partition: (low, high)}), landed, position),
             "topic_id": known if known == topic.id else f"{known}, but the topic is {topic.id}",
             "checkpoint": position.checkpoint,
         }
@@ -52,14 +54,14 @@ def adopt(contract: Contract, source: Source, broker: Broker, by: str, reason: s
 
     Raises DecisionRefused where it is the topic that is read already.
     """
-    topic, position, _ = _there(contract, source, broker)
-    if position.topic_id in ("", topic.id):
+    topic, position, records = _there(contract, source, broker)
+    read = position.topic_id or next((piece.topic_id for piece in records.pieces()), "")
+    if read in ("", topic.id):
         raise DecisionRefused(
             f"{contract.name}: topic '{topic.name}' is the one that is read ({topic.id}).", "There is nothing to adopt."
         )
-    told = f"adopted topic {topic.id} in place of {position.topic_id}"
-    fresh = replace(position, topic_id=topic.id, given_up={}, checkpoint=position.checkpoint + 1)
-    return _said(contract, fresh, by, told, reason)
+    told = f"adopted topic {topic.id} in place of {read}"
+    return _said(contract, position, replace(position, topic_id=topic.id, begun={}, given_up={}), by, told, reason)
 
 
 def give_up(contract: Contract, source: Source, broker: Broker, by: str, reason: str) -> Position:
@@ -69,12 +71,9 @@ def give_up(contract: Contract, source: Source, broker: Broker, by: str, reason:
     """
     topic, position, records = _there(contract, source, broker)
     landed = records.landed(topic.id)
-    lost = {
-        partition: (max(landed.get(partition, 0), position.floor(partition)), low)
-        for partition, (low, _) in topic.offsets.items()
-        if (partition in landed or position.floor(partition))
-        and max(landed.get(partition, 0), position.floor(partition)) < low
-    }
+    wanted = {partition: position.wanted(partition, landed) for partition in topic.offsets}
+    lost = {p: (first, topic.offsets[p][0]) for p, first in wanted.items() if first is not None}
+    lost = {p: (first, low) for p, (first, low) in lost.items() if first < low}
     if not lost:
         raise DecisionRefused(
             f"{contract.name}: topic '{topic.name}' still has every offset that has not landed.",
@@ -82,7 +81,7 @@ def give_up(contract: Contract, source: Source, broker: Broker, by: str, reason:
         )
     told = "gave up " + ", ".join(f"{first}-{low - 1} of partition {p}" for p, (first, low) in sorted(lost.items()))
     floors = {**position.given_up, **{str(partition): low for partition, (_, low) in lost.items()}}
-    return _said(contract, replace(position, given_up=floors), by, told, reason)
+    return _said(contract, position, replace(position, given_up=floors), by, told, reason)
 
 
 def rewind(
@@ -94,38 +93,39 @@ def rewind(
     where the topic no longer has the offset, or nothing landed from there on.
     """
     from lakehouse.delta import table_sql
-    from lakehouse.spark import connected, fence, session_id
 
-    topic, position, records = _there(contract, source, broker)
+    topic, _, records = _there(contract, source, broker)
     low, _ = topic.offsets.get(partition, (-1, -1))
     if offset < low or low < 0:
         raise DecisionRefused(
             f"{contract.name}: topic '{topic.name}' has no offset {offset} in partition {partition}.",
             f"Its first one there is {low}." if low >= 0 else f"It has {len(topic.offsets)} partitions, from 0.",
         )
-    if records.landed(topic.id).get(partition, 0) <= offset:
-        raise DecisionRefused(
-            f"{contract.name}: nothing from offset {offset} of partition {partition} on has landed.",
-            "Run the stream: it goes on there by itself.",
-        )
-    if position.attempt:
-        fence(session_id(contract.name, position.attempt))
-    before = records.rows()
-    with connected(f"{contract.name} rewind") as spark:
-        spark.sql(
+    # A stream that runs meanwhile would land more behind what is taken out: it is closed.
+    with claimed(contract.name, "rewind") as claim:
+        if records.end(topic.id, partition) <= offset:
+            raise DecisionRefused(
+                f"{contract.name}: nothing from offset {offset} of partition {partition} on has landed.",
+                "Run the stream: it goes on there by itself.",
+            )
+        begun = {**claim.position.begun, str(partition): offset}
+        told = f"rewound partition {partition} to offset {offset}"
+        # Before anything is taken out: whoever is killed here has lost nothing.
+        claim.write(replace(claim.position, begun=begun).with_word(now(), by, told, reason))
+        before = records.rows()
+        claim.spark.sql(
             f"DELETE FROM {table_sql(records.path)} WHERE topic_id = {literal(topic.id)} "
             f"AND `partition` = {int(partition)} AND `offset` >= {int(offset)}"
         ).collect()
-    told = f"rewound partition {partition} to offset {offset}"
-    _said(contract, replace(position, checkpoint=position.checkpoint + 1), by, told, reason)
-    return before - records.rows()
+        return before - records.rows()
 
 
 def reset(contract: Contract, by: str, reason: str) -> Position:
     """Begin a new checkpoint at the next run, where the landed records end."""
-    position = positions.read(paths.stream(contract.name))
-    told = f"reset checkpoint {position.checkpoint}"
-    return _said(contract, replace(position, checkpoint=position.checkpoint + 1), by, told, reason)
+    folder = paths.stream(contract.name)
+    position = positions.read(folder)
+    fresh = replace(position, checkpoint=positions.next_checkpoint(folder, position))
+    return _said(contract, position, fresh, by, f"reset checkpoint {position.checkpoint}", reason)
 
 
 def _there(contract: Contract, source: Source, broker: Broker) -> tuple[Topic, Position, Records]:
@@ -133,7 +133,11 @@ def _there(contract: Contract, source: Source, broker: Broker) -> tuple[Topic, P
     return broker.topic(source.object), positions.read(folder), Records(positions.records(folder))
 
 
-def _said(contract: Contract, position: Position, by: str, what: str, reason: str) -> Position:
-    kept = position.with_word(now(), by, what, reason)
-    positions.write(paths.stream(contract.name), kept)
-    return kept
+def _said(contract: Contract, before: Position, after: Position, by: str, what: str, reason: str) -> Position:
+    written = positions.write(paths.stream(contract.name), before, after.with_word(now(), by, what, reason))
+    if written is None:
+        raise DecisionRefused(
+            f"{contract.name}: its stream, or somebody else, changed where it stands at this very moment.",
+            "See `lakehouse stream status`, and decide again.",
+        )
+    return written
