@@ -128,7 +128,7 @@ def _begin_streamed(tables: Sequence[str]) -> None:
     from lakehouse.delta import create_table, latest_version
 
     for name in tables:
-        if latest_version(paths.table(name)) < 0:
+        if name.startswith("bronze.") and latest_version(paths.table(name)) < 0:
             contract = load_contract(paths.contract_folder(name))
             if contract.source and contract.source.streamed:
                 create_table(paths.table(name), table_spec(contract))
@@ -149,7 +149,7 @@ def compute(
 
     transform = parse_transform(contract.path.parent)
     there = dict(candidates or {})
-    _begin_streamed(transform.reads)
+    _begin_streamed([name for name in transform.reads if name not in there])
     inputs = resolve(contract.name, transform.reads, there, restate.as_of if restate else None)
     consumed = {name: source.consumed for name, source in inputs.items()}
     events = reconciled_events(contract.name)

@@ -108,20 +108,7 @@ def measured() -> type:
         def _get_evaluation_dependencies(cls, metric: Any, **_: Any) -> dict[str, Any]:
             return {"table.columns": MetricConfiguration("table.columns", metric.metric_domain_kwargs)}
 
-    class Together(TableMetricProvider):  # type: ignore[misc]
-        """An aggregate over the whole table that is computed in the query of the native column conditions.
-
-        The engine computes together what becomes ready together: waiting as long as those do spares a query.
-        """
-
-        @classmethod
-        def _get_evaluation_dependencies(cls, metric: Any, **named: Any) -> dict[str, Any]:
-            found: dict[str, Any] = super()._get_evaluation_dependencies(metric=metric, **named)
-            if metric.metric_name != cls.metric_name:
-                found[Ready.metric_name] = MetricConfiguration(Ready.metric_name, metric.metric_domain_kwargs)
-            return found
-
-    class Measure(Together):
+    class Measure(TableMetricProvider):  # type: ignore[misc]
         metric_name = "table.measure"
         value_keys = ("expression",)
 
@@ -137,20 +124,14 @@ def measured() -> type:
 
             return F.expr(metric_value_kwargs["expression"]), metric_domain_kwargs, {}
 
-    class RowCount(Together):
-        """The row count, which every native condition needs, in place of the engine's own."""
-
-        metric_name = "table.row_count"
-
-        @metric_partial(  # type: ignore[untyped-decorator]
-            engine=SparkDFExecutionEngine,
-            partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
-            domain_type=MetricDomainTypes.TABLE,
-        )
-        def _spark(cls, metric_domain_kwargs: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-            from pyspark.sql import functions as F
-
-            return F.count(F.lit(1)), metric_domain_kwargs, {}
+        @classmethod
+        def _get_evaluation_dependencies(cls, metric: Any, **named: Any) -> dict[str, Any]:
+            found: dict[str, Any] = super()._get_evaluation_dependencies(metric=metric, **named)
+            if metric.metric_name != cls.metric_name:
+                # The engine computes together what becomes ready together: waiting as long as the native column
+                # metrics do means one query instead of two.
+                found[Ready.metric_name] = MetricConfiguration(Ready.metric_name, metric.metric_domain_kwargs)
+            return found
 
     class ExpectMeasure(BatchExpectation):  # type: ignore[misc]
         expression: str
