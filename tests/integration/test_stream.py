@@ -259,6 +259,7 @@ def test_a_checkpoint_lost_or_restored_changes_nothing(lake: Lakehouse, broker_p
     produce(broker_port, 4000, 1000, rng)
     assert streamed().fresh_checkpoint
     check_landing(ends())
+    assert len(list(folder.glob("checkpoint-*"))) == 1
     lake.run(TABLE, *window(0))
     check_bronze(ends())
 

@@ -106,6 +106,7 @@ def stream(
         reach("stream.ended")
         # A query whose session was closed ends as if it were done.
         claim.check()
+        positions.forget_checkpoints(claim.folder, claim.position)
         if until is not None and time.monotonic() < until:
             raise StreamFailed(
                 f"{contract.name}: its continuous stream ended before its time; what had landed stays.",

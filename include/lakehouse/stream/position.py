@@ -101,6 +101,14 @@ def next_checkpoint(folder: str, position: Position) -> int:
     return 1 + max([position.checkpoint, *(int(number) for number in there if number.isdecimal())])
 
 
+def forget_checkpoints(folder: str, position: Position) -> None:
+    """Delete every checkpoint but the one in use."""
+    used = checkpoint(folder, position).rpartition("/")[2]
+    for name in {name.strip("/") for name in store.names(folder)} - {used}:
+        if name.startswith("checkpoint-"):
+            store.remove_tree(f"{folder}/{name}")
+
+
 def records(folder: str) -> str:
     """Path of the landing table."""
     return f"{folder}/records"
