@@ -29,11 +29,12 @@ from lakehouse.pipeline.batch import Run
 from lakehouse.pipeline.run import run_tables
 from lakehouse.sandbox import kafka, ports
 from lakehouse.spark.local import served
-from lakehouse.stream import position as positions
 from lakehouse.stream.land import stream
+from lakehouse.stream.offsets import lag
+from lakehouse.stream.position import Position
 from lakehouse.stream.records import Records
 
-TABLE, TOPIC = "bronze.shop_events", "shop.events"
+TABLE, TOPIC = "bronze.shop_events", kafka.SHOP_EVENTS
 
 
 @contextmanager
@@ -90,12 +91,11 @@ def landing(trigger: Any = "available-now", seconds: float | None = None) -> tup
 
 def lags(stop: threading.Event, found: list[int]) -> None:
     """Once a second, records that the topic has and landing has not."""
-    records = Records(positions.records(paths.stream(TABLE)))
+    records = Records(paths.records(TABLE))
     with closing(connections.open_source("kafka_default")) as client:
         while not stop.wait(1):
             topic = client.topic(TOPIC)
-            landed = records.landed(topic.id)
-            found.append(sum(high - landed.get(partition, 0) for partition, (_, high) in topic.offsets.items()))
+            found.append(lag(topic, records.pieces().landed(topic.id), Position()))
 
 
 def measure(port: int, rows: int, rate: int, seconds: int) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def landing(name: str) -> Dataset:
 
 def records(name: str) -> Dataset:
     """The landing table of a table's stream."""
-    return Dataset("file", f"{paths.stream(name)}/records")
+    return Dataset("file", paths.records(name))
 
 
 def source(contract: Contract) -> list[Dataset]:

@@ -45,6 +45,11 @@ def stream(name: str) -> str:
     return f"{lake()}/_stream/{layer}/{short}"
 
 
+def records(name: str) -> str:
+    """Path of the Delta table with the raw records that were streamed for `name`."""
+    return f"{stream(name)}/records"
+
+
 def error_lane(name: str, day: str, run_id: str) -> str:
     """Folder of one load's quarantined rows as JSON lines; `day` is YYYY-MM-DD, `run_id` the batch's uuid (CON-3)."""
     layer, _, short = name.partition(".")

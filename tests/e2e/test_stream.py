@@ -8,9 +8,9 @@ from deltalake import DeltaTable
 
 from lakehouse import connections, ledger, paths
 from lakehouse.sandbox import topic
+from lakehouse.sandbox.kafka import SHOP_EVENTS
 from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.rest import Airflow
-from lakehouse.stream import position
 from lakehouse.stream.records import Records
 from tests.e2e.conftest import Platform
 from tests.platform import bring_back
@@ -33,6 +33,6 @@ def test_a_trigger_as_the_form_opens_loads_what_the_topic_has(platform: Platform
         # The second run finds nothing new.
         assert table.num_rows + load.counts["quarantined"] == sent
     with closing(connections.open_source("kafka_default")) as broker:
-        there = broker.topic(topic.TOPIC)
-    landed = Records(position.records(paths.stream(TABLE))).landed(there.id)
+        there = broker.topic(SHOP_EVENTS)
+    landed = Records(paths.records(TABLE)).pieces().landed(there.id)
     assert landed == {partition: high for partition, (_, high) in there.offsets.items() if high}

@@ -14,7 +14,6 @@ from lakehouse.config import settings
 from lakehouse.delta import drop_files, files_in, latest_version
 from lakehouse.ledger.events import Event
 from lakehouse.maintenance import expire_records
-from lakehouse.stream import position
 from lakehouse.stream.records import Records, RecordsGone
 
 TABLE = "bronze.shop_events"
@@ -26,7 +25,7 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """An empty landing table."""
     monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
     settings.cache_clear()
-    found = Records(position.records(paths.stream(TABLE)))
+    found = Records(paths.records(TABLE))
     assert found.pieces() == []
     found.begin()
     yield found
@@ -65,9 +64,9 @@ def test_offsets_are_read_off_the_log(records: Records):
     assert [(p.topic_id, p.partition, p.first, p.last, p.rows) for p in records.pieces()] == [
         ("A", 0, 0, 9, 10), ("A", 1, 5, 6, 2), ("A", 0, 12, 14, 3), ("B", 0, 0, 0, 1),
     ]  # fmt: skip
-    assert records.landed("A") == {0: 15, 1: 7}
-    assert records.landed("B") == {0: 1}
-    assert records.rows() == 16
+    assert records.pieces().landed("A") == {0: 15, 1: 7}
+    assert records.pieces().landed("B") == {0: 1}
+    assert records.pieces().rows() == 16
     (piece,) = [p for p in records.pieces() if p.first == 12]
     (batch,) = records.read(piece.file)
     assert batch.column("offset").to_pylist() == [12, 13, 14]
@@ -88,7 +87,7 @@ def test_old_records_go_but_for_the_newest_of_each_partition(records: Records):
     assert expire_records(TABLE, timedelta(days=90), at=AT) == 1
     # Of partition 1 the only file is old; without it the stream would begin anew there.
     assert [(p.partition, p.first) for p in records.pieces()] == [(0, 10), (0, 20), (1, 100)]
-    assert records.landed("A") == {0: 30, 1: 110}
+    assert records.pieces().landed("A") == {0: 30, 1: 110}
     assert expire_records(TABLE, timedelta(days=90), at=AT) == 0
 
 

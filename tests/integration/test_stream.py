@@ -30,7 +30,8 @@ from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.state import StateFile
 from lakehouse.stream import position as positions
 from lakehouse.stream.broker import BrokerUnavailable
-from lakehouse.stream.land import OffsetsLost, Streamed, TopicRecreated, stream
+from lakehouse.stream.land import Streamed, TopicRecreated, stream
+from lakehouse.stream.offsets import OffsetsLost
 from lakehouse.stream.records import Records
 from tests.integration.attempt import await_frozen, begin, end_of
 from tests.integration.conftest import Lakehouse
@@ -130,7 +131,7 @@ def ends() -> dict[int, int]:
 
 def check_landing(expected: dict[int, int]) -> None:
     """Every offset of the topic is in landing, once."""
-    path = positions.records(paths.stream(TABLE))
+    path = paths.records(TABLE)
     assert sorted(columns(path, "partition", "offset")) == every(expected)
 
 
@@ -194,7 +195,6 @@ def test_every_offset_lands_once_whoever_dies(
     os.kill(services.load().services["kafka"].pid, signal.SIGKILL)
     assert attempt.pid
     os.kill(attempt.pid, signal.SIGCONT)
-    time.sleep(1)
     bring_back(stand_ins, stream=True)
     end_of(attempt)
     produce(broker_port, share * (2 * DEATHS + 1), share, rng)
@@ -274,7 +274,7 @@ def test_a_topic_made_anew_is_not_read_past(lake: Lakehouse, broker_port: int, t
     produce(broker_port, 500, 2000, rng)
     with pytest.raises(TopicRecreated, match=TOPIC):
         streamed()
-    assert Records(positions.records(paths.stream(TABLE))).rows() == sum(first.values())
+    assert Records(paths.records(TABLE)).pieces().rows() == sum(first.values())
     told = CliRunner().invoke(app, ["stream", "adopt", "--table", TABLE, "--reason", "moved to a new cluster", "--yes"])
     assert told.exit_code == 0, told.output
     lake.run(TABLE, *window(1))
@@ -302,7 +302,7 @@ def test_what_the_topic_deleted_too_early_is_named_and_given_up_on_record(
     told = CliRunner().invoke(app, ["stream", "give-up", "--table", TABLE, "--reason", "retention", "--yes"])
     assert f"gave up {landed[0]}-{gone - 1} of partition 0" in told.output
     assert streamed().lag == 0
-    assert Records(positions.records(paths.stream(TABLE))).rows() == sum(there.values()) - 3
+    assert Records(paths.records(TABLE)).pieces().rows() == sum(there.values()) - 3
 
 
 def test_no_broker_and_no_topic_are_told_apart(lake: Lakehouse, monkeypatch: pytest.MonkeyPatch, topic: Any) -> None:
@@ -362,4 +362,4 @@ def test_the_runbooks_commands_work(lake: Lakehouse, broker_port: int) -> None:
 def landed() -> dict[int, int]:
     """Where landing ends, by the topic's partitions."""
     where = positions.read(paths.stream(TABLE))
-    return Records(positions.records(paths.stream(TABLE))).landed(where.topic_id)
+    return Records(paths.records(TABLE)).pieces().landed(where.topic_id)

@@ -24,7 +24,7 @@ from lakehouse.ingest.kafka import KafkaFeed, Members, _decoded
 from lakehouse.stream import position as positions
 from lakehouse.stream.broker import Broker, Topic
 from lakehouse.stream.checkpoint import agrees
-from lakehouse.stream.land import OffsetsLost, first_offsets, lag, starting_offsets
+from lakehouse.stream.offsets import OffsetsLost, first_offsets, lag, starting_offsets
 from lakehouse.stream.position import Position, PositionBroken
 
 CONTRACT = load_contract(PROJECT / "include" / "tables" / "bronze" / "shop_events")
@@ -115,7 +115,7 @@ def test_every_batch_of_a_file_has_every_members_column(tmp_path, monkeypatch):
     write_deltalake(feed.records.path, pa.table(rows), mode="append", partition_by=["topic_id", "partition"])
     (piece,) = feed.plan((), feed.deliveries())
     for keep in (10**9, 0):
-        monkeypatch.setattr("lakehouse.ingest.kafka.KEEP", keep)
+        monkeypatch.setattr("lakehouse.ingest.files.passes.KEEP", keep)
         batches = list(feed.read(piece))
         assert len(batches) == 3
         assert len({tuple(batch.schema.names) for batch in batches}) == 1

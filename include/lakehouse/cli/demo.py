@@ -14,8 +14,6 @@ from lakehouse.cli.output import Format, show
 
 DAYS = typer.Option(help="Days of the shop to run, one DAG run each.", min=1, max=31)
 ONCE = typer.Option(help="Stop after the summary instead of keeping the UI up.")
-
-
 STREAM = typer.Option("--stream", help="With Kafka: the shop's apps send events, streamed before each day's run.")
 
 

@@ -13,8 +13,6 @@ import typer
 app = typer.Typer(no_args_is_help=True, help="The stand-ins of every outside system, and Airflow, on this machine.")
 
 AIRFLOW_OPTION = typer.Option("--airflow/--no-airflow", help="Also start Airflow. Without it: only the stand-ins.")
-
-
 STREAM_OPTION = typer.Option("--stream", help="Also start Kafka, for lakehouse_stream.")
 
 

@@ -18,7 +18,7 @@ from lakehouse.contracts.model import Contract, Source
 from lakehouse.ingest.feed import FAULT, RAW, Slice
 from lakehouse.ingest.files.faults import COLUMN_LIMIT
 from lakehouse.ingest.files.jsonl import column, object_of, objects
-from lakehouse.ingest.files.passes import KEEP, conformed
+from lakehouse.ingest.files.passes import conformed, read_through
 from lakehouse.ledger.windows import Window
 
 if TYPE_CHECKING:
@@ -43,10 +43,9 @@ class KafkaFeed:
 
     def __init__(self, contract: Contract) -> None:
         """Nothing is read yet."""
-        from lakehouse.stream.position import records
         from lakehouse.stream.records import Records
 
-        self.records = Records(records(paths.stream(contract.name)))
+        self.records = Records(paths.records(contract.name))
         self.names = [column.source_name for column in contract.columns if column.source_name not in META]
 
     def deliveries(self) -> Sequence[str]:
@@ -68,18 +67,14 @@ class KafkaFeed:
 
         A small file is kept in memory until all its members are known; a large one is read a second time.
         """
-        kept: list[pa.RecordBatch] | None = []
-        size, members = 0, Members(self.names)
-        for batch in self._batches(piece, members):
-            size += batch.nbytes
-            kept = None if kept is None or size > KEEP else [*kept, batch]
-        batches = self._batches(piece, Members(self.names)) if kept is None else kept
-        for batch in batches:
-            yield conformed(batch, (*META, *members.names))
+        members = Members(self.names)
 
-    def _batches(self, piece: Slice, members: Members) -> Iterator[pa.RecordBatch]:
-        for batch in self.records.read(piece.spec["file"]):
-            yield _decoded(batch, piece.spec["partition"], members)
+        def batches() -> Iterator[pa.RecordBatch]:
+            for batch in self.records.read(piece.spec["file"]):
+                yield _decoded(batch, piece.spec["partition"], members)
+
+        for batch in read_through(batches)():
+            yield conformed(batch, (*META, *members.names))
 
 
 class Members:

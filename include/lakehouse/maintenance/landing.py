@@ -50,13 +50,12 @@ def expire_records(
     """
     from lakehouse.delta import drop_files, files_in, store
     from lakehouse.ledger.state import delivered
-    from lakehouse.stream import position
     from lakehouse.stream.records import Records
 
     events, before = ledger.read(name), (at or now()) - retention
     old = {d for event in events if event.event == "published" and event.event_ts <= before for d in event.deliveries}
     old &= delivered(events)
-    records = Records(position.records(paths.stream(name)))
+    records = Records(paths.records(name))
     pieces = records.pieces()
     newest = {(piece.topic_id, piece.partition): piece for piece in sorted(pieces, key=lambda piece: piece.last)}
     gone = {piece.file for piece in pieces if piece.name in old and piece not in newest.values()}

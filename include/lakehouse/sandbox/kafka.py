@@ -5,11 +5,12 @@ Topics stay over a restart. Without login, as no other machine can reach it.
 
 from __future__ import annotations
 
+import base64
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from lakehouse.sandbox import ports
 from lakehouse.sandbox.errors import ServiceFailed
@@ -18,8 +19,10 @@ from lakehouse.spark.java import java_home
 
 COORDINATES = ("org.apache.kafka:kafka_2.13:4.4.0",)
 
+#: What the shop's apps send to.
+SHOP_EVENTS = "shop.events"
 #: Topics of the shop, and their partitions.
-TOPICS: Mapping[str, int] = {"shop.events": 3}
+TOPICS: Mapping[str, int] = {SHOP_EVENTS: 3}
 
 _MEMORY = ("-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
@@ -91,7 +94,4 @@ def _properties(folder: Path, port: int) -> str:
 
 def _cluster_id() -> str:
     """A UUID in Kafka's spelling: base64, without padding."""
-    import base64
-
-    made: UUID = uuid4()
-    return base64.urlsafe_b64encode(made.bytes).decode().rstrip("=")
+    return base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")

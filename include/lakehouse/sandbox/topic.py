@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.sandbox import ports
+from lakehouse.sandbox.kafka import SHOP_EVENTS
 from lakehouse.sandbox.shop import Shop, ShopConfig
 
-TOPIC = "shop.events"
 #: The last day that was sent, in the broker's folder.
 SENT = ".sent"
 
@@ -30,7 +30,7 @@ def send(port: int, folder: Path, n: int, config: ShopConfig | None = None) -> i
         for event in _events(shop, day):
             at = event.pop("loaded_at")
             value = json.dumps(event, default=lambda moment: f"{moment.isoformat()}Z")
-            producer.produce(TOPIC, key=event["session_id"], value=value, timestamp=int(at.timestamp() * 1000))
+            producer.produce(SHOP_EVENTS, key=event["session_id"], value=value, timestamp=int(at.timestamp() * 1000))
             producer.poll(0)
             count += 1
         producer.flush(60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,8 +17,9 @@ from lakehouse.stream import position as positions
 from lakehouse.stream.broker import Broker, BrokerUnavailable, Topic
 from lakehouse.stream.checkpoint import agrees
 from lakehouse.stream.claim import claimed
+from lakehouse.stream.offsets import RUNBOOK, first_offsets, lag, starting_offsets
 from lakehouse.stream.position import Position
-from lakehouse.stream.records import Records
+from lakehouse.stream.records import Piece, Records
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -35,15 +36,9 @@ LOOK = 1.0
 #: Seconds between two questions whether the topic is still the same.
 CHECK = 30.0
 
-RUNBOOK = "runbooks/streaming_restart.md"
-
 
 class TopicRecreated(LakehouseError):
     """The topic is not the one that was read before: its offsets have begun anew."""
-
-
-class OffsetsLost(LakehouseError):
-    """The topic no longer has records that never landed."""
 
 
 class StreamFailed(LakehouseError):
@@ -84,13 +79,14 @@ def stream(
     are closed first, whatever they still run. Raises TopicRecreated, OffsetsLost, StreamFailed, Fenced where a later
     attempt took over, and what the broker raises.
     """
-    began, records = time.monotonic(), Records(positions.records(paths.stream(contract.name)))
+    began, records = time.monotonic(), Records(paths.records(contract.name))
     records.begin()
     with claimed(contract.name, "stream") as claim:
         # Only now: a query whose client died goes on until its session is closed, and lands more.
         topic, before = broker.topic(source.object), claim.position
-        landed, there = records.landed(topic.id), records.rows()
-        _check_topic(contract, topic, before, records)
+        there = records.pieces()
+        landed = there.landed(topic.id)
+        _check_topic(contract, topic, before, there)
         begun = first_offsets(source, topic, before, landed)
         start = starting_offsets(contract, topic, landed, replace(before, begun=begun))
         fresh = not agrees(positions.checkpoint(claim.folder, before), topic.name, start)
@@ -112,70 +108,23 @@ def stream(
                 f"{contract.name}: its continuous stream ended before its time; what had landed stays.",
                 f"Clear the task: it goes on where the records end. See {RUNBOOK}.",
             )
-        after = broker.topic(source.object)
+        after, now_there = broker.topic(source.object), records.pieces()
         _check_topic(contract, after, claim.position)
         return Streamed(
             table=contract.name,
             topic_id=topic.id,
-            records=records.rows() - there,
-            lag=lag(after, records.landed(topic.id), claim.position),
+            records=now_there.rows() - there.rows(),
+            lag=lag(after, now_there.landed(topic.id), claim.position),
             seconds=round(time.monotonic() - began, 1),
             checkpoint=number,
             fresh_checkpoint=fresh,
         )
 
 
-def lag(topic: Topic, landed: Mapping[int, int], position: Position) -> int:
-    """Offsets of the topic that have not landed."""
-    ends = ((high, position.wanted(partition, landed), low) for partition, (low, high) in topic.offsets.items())
-    return sum(max(high - max(low if wanted is None else wanted, low), 0) for high, wanted, low in ends)
-
-
-def first_offsets(source: Source, topic: Topic, position: Position, landed: Mapping[int, int]) -> dict[str, int]:
-    """Partition -> the offset it is begun at, of every partition of the topic.
-
-    Of one that was not seen yet: at the very first run the first that the topic has, or with the contract's option
-    startingOffsets `latest` its end; later, when the topic grew by it, 0.
-    """
-    begun = dict(position.begun)
-    for partition, (low, high) in topic.offsets.items():
-        if str(partition) not in begun:
-            fresh = not (landed or position.topic_id or position.said)
-            first = high if fresh and source.options.get("startingOffsets") == "latest" else low
-            begun[str(partition)] = landed.get(partition, 0 if position.begun else first)
-    return begun
-
-
-def starting_offsets(contract: Contract, topic: Topic, landed: Mapping[int, int], position: Position) -> dict[int, int]:
-    """Partition -> the first offset to ask for. Raises OffsetsLost where the topic cannot give it."""
-    start: dict[int, int] = {}
-    for partition, (low, high) in topic.offsets.items():
-        wanted = position.wanted(partition, landed)
-        if wanted is None:
-            wanted = low
-        if wanted > high:
-            raise OffsetsLost(
-                f"{contract.name}: partition {partition} of topic '{topic.name}' ends at offset {high}, and {wanted} "
-                "is the next to land: the broker has lost records that landed here.",
-                f"See {RUNBOOK}, broker loss: what landed is safe; wait for the broker's own recovery.",
-            )
-        if wanted < low:
-            raise OffsetsLost(
-                f"{contract.name}: topic '{topic.name}' has deleted offsets {wanted} to {low - 1} of partition "
-                f"{partition} before they landed.",
-                "Have the topic's retention raised. Go on without them, on record, by `lakehouse stream give-up "
-                f"--table {contract.name} --reason ...`; see {RUNBOOK}.",
-            )
-        start[partition] = wanted
-    return start
-
-
-def _check_topic(contract: Contract, topic: Topic, position: Position, records: Records | None = None) -> None:
-    """Raise TopicRecreated where the topic is not the one read before; `records` tell which, where no position does."""
-    known = position.topic_id
-    if not known and records:
-        known = next((piece.topic_id for piece in records.pieces() if piece.topic_id != topic.id), "")
-        known = "" if records.landed(topic.id) else known
+def _check_topic(contract: Contract, topic: Topic, position: Position, there: Sequence[Piece] = ()) -> None:
+    """Raise TopicRecreated where the topic is not the one read before; `there` tells which, where no position does."""
+    ids = {piece.topic_id for piece in there}
+    known = position.topic_id or ("" if topic.id in ids else next(iter(sorted(ids)), ""))
     if known and known != topic.id:
         raise TopicRecreated(
             f"{contract.name}: topic '{topic.name}' was deleted and made again, or is another one than before (its id "

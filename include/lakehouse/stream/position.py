@@ -109,11 +109,6 @@ def forget_checkpoints(folder: str, position: Position) -> None:
             store.remove_tree(f"{folder}/{name}")
 
 
-def records(folder: str) -> str:
-    """Path of the landing table."""
-    return f"{folder}/records"
-
-
 def _numbers(folder: str) -> list[int]:
     names = [name.removesuffix(".json") for name in store.names(f"{folder}/position")]
     return sorted(int(name) for name in names if name.isdecimal())

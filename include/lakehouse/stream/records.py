@@ -8,7 +8,7 @@ the log alone, where each file's statistics have its offsets.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,37 @@ class Piece:
         return f"{self.partition}/{self.first}-{self.last}#{self.file}"
 
 
+class Pieces(list[Piece]):
+    """The files of the landing table at `path` at one look, in the order of topic, first offset and partition."""
+
+    def __init__(self, path: str, pieces: Iterable[Piece]) -> None:
+        """Put them in order."""
+        super().__init__(sorted(pieces, key=lambda piece: (piece.topic_id, piece.first, piece.partition)))
+        self.path = path
+
+    def rows(self) -> int:
+        """How many records they hold."""
+        return sum(piece.rows for piece in self)
+
+    def landed(self, topic_id: str) -> dict[int, int]:
+        """Partition -> the offset after the last one landed, of the topic with this id. Raises RecordsDoubled."""
+        ends: dict[int, int] = {}
+        for piece in (piece for piece in self if piece.topic_id == topic_id):
+            if piece.first < ends.get(piece.partition, 0):
+                raise RecordsDoubled(
+                    f"{self.path}: offset {piece.first} of partition {piece.partition} landed twice ({piece.file}).",
+                    f"Rewind the partition to it (`lakehouse stream rewind --partition {piece.partition} --offset "
+                    f"{piece.first}`): rows that were loaded are not doubled.",
+                )
+            ends[piece.partition] = piece.last + 1
+        return ends
+
+    def end(self, topic_id: str, partition: int) -> int:
+        """The offset after the last one landed of a partition, doubled or not; 0 where none has."""
+        there = (p.last + 1 for p in self if (p.topic_id, p.partition) == (topic_id, partition))
+        return max(there, default=0)
+
+
 @dataclass(frozen=True)
 class Records:
     """The landing table at `path`."""
@@ -77,8 +108,8 @@ class Records:
         """Make the table; nothing happens where it is there."""
         create_table(self.path, SPEC)
 
-    def pieces(self) -> list[Piece]:
-        """Every file, in the order of topic, first offset and partition; none where there is no table."""
+    def pieces(self) -> Pieces:
+        """Every file as the log has them now; none where there is no table."""
         found = []
         for file in files_in(self.path):
             told = json.loads(file.get("stats") or "{}")
@@ -92,30 +123,7 @@ class Records:
             found.append(
                 Piece(values["topic_id"], int(values["partition"]), low, high, told["numRecords"], file["path"])
             )
-        return sorted(found, key=lambda piece: (piece.topic_id, piece.first, piece.partition))
-
-    def rows(self) -> int:
-        """How many records it holds."""
-        return sum(piece.rows for piece in self.pieces())
-
-    def landed(self, topic_id: str) -> dict[int, int]:
-        """Partition -> the offset after the last one landed, of the topic with this id. Raises RecordsDoubled."""
-        ends: dict[int, int] = {}
-        for piece in self.pieces():
-            if piece.topic_id == topic_id and piece.first < ends.get(piece.partition, 0):
-                raise RecordsDoubled(
-                    f"{self.path}: offset {piece.first} of partition {piece.partition} landed twice ({piece.file}).",
-                    f"Rewind the partition to it (`lakehouse stream rewind --partition {piece.partition} --offset "
-                    f"{piece.first}`): rows that were loaded are not doubled.",
-                )
-            if piece.topic_id == topic_id:
-                ends[piece.partition] = piece.last + 1
-        return ends
-
-    def end(self, topic_id: str, partition: int) -> int:
-        """The offset after the last one landed of a partition, 0 where none has."""
-        there = (p.last + 1 for p in self.pieces() if (p.topic_id, p.partition) == (topic_id, partition))
-        return max(there, default=0)
+        return Pieces(self.path, found)
 
     def read(self, file: str) -> Iterator[pa.RecordBatch]:
         """The records of a file, without its partition columns. Raises RecordsGone."""

@@ -13,7 +13,7 @@ from lakehouse.sqltext import literal
 from lakehouse.stream import position as positions
 from lakehouse.stream.broker import Broker, Topic
 from lakehouse.stream.claim import claimed
-from lakehouse.stream.land import lag
+from lakehouse.stream.offsets import lag
 from lakehouse.stream.position import Position
 from lakehouse.stream.records import Records
 
@@ -29,9 +29,10 @@ def standing(contract: Contract, source: Source, broker: Broker) -> list[dict[st
 
     topic, position, records = _there(contract, source, broker)
     known = position.topic_id or topic.id
-    landed, done = records.landed(known), delivered(ledger.read(contract.name))
+    there, done = records.pieces(), delivered(ledger.read(contract.name))
+    landed = there.landed(known)
     loaded: dict[int, int] = {}
-    for piece in records.pieces():
+    for piece in there:
         if piece.topic_id == known and piece.name in done:
             loaded[piece.partition] = max(loaded.get(piece.partition, 0), piece.last + 1)
     return [
@@ -70,7 +71,7 @@ def give_up(contract: Contract, source: Source, broker: Broker, by: str, reason:
     Raises DecisionRefused where none are missing.
     """
     topic, position, records = _there(contract, source, broker)
-    landed = records.landed(topic.id)
+    landed = records.pieces().landed(topic.id)
     wanted = {partition: position.wanted(partition, landed) for partition in topic.offsets}
     lost = {p: (first, topic.offsets[p][0]) for p, first in wanted.items() if first is not None}
     lost = {p: (first, low) for p, (first, low) in lost.items() if first < low}
@@ -103,7 +104,8 @@ def rewind(
         )
     # A stream that runs meanwhile would land more behind what is taken out: it is closed.
     with claimed(contract.name, "rewind") as claim:
-        if records.end(topic.id, partition) <= offset:
+        before = records.pieces()
+        if before.end(topic.id, partition) <= offset:
             raise DecisionRefused(
                 f"{contract.name}: nothing from offset {offset} of partition {partition} on has landed.",
                 "Run the stream: it goes on there by itself.",
@@ -112,12 +114,11 @@ def rewind(
         told = f"rewound partition {partition} to offset {offset}"
         # Before anything is taken out: whoever is killed here has lost nothing.
         claim.write(replace(claim.position, begun=begun).with_word(now(), by, told, reason))
-        before = records.rows()
         claim.spark.sql(
             f"DELETE FROM {table_sql(records.path)} WHERE topic_id = {literal(topic.id)} "
             f"AND `partition` = {int(partition)} AND `offset` >= {int(offset)}"
         ).collect()
-        return before - records.rows()
+        return before.rows() - records.pieces().rows()
 
 
 def reset(contract: Contract, by: str, reason: str) -> Position:
@@ -129,8 +130,8 @@ def reset(contract: Contract, by: str, reason: str) -> Position:
 
 
 def _there(contract: Contract, source: Source, broker: Broker) -> tuple[Topic, Position, Records]:
-    folder = paths.stream(contract.name)
-    return broker.topic(source.object), positions.read(folder), Records(positions.records(folder))
+    position = positions.read(paths.stream(contract.name))
+    return broker.topic(source.object), position, Records(paths.records(contract.name))
 
 
 def _said(contract: Contract, before: Position, after: Position, by: str, what: str, reason: str) -> Position:

@@ -34,7 +34,8 @@ class StreamOperator(TableOperator):
         from lakehouse import metrics
         from lakehouse.metrics.measures import streamed
         from lakehouse.pipeline.extract import source_of
-        from lakehouse.stream.land import OffsetsLost, TopicRecreated, stream
+        from lakehouse.stream.land import TopicRecreated, stream
+        from lakehouse.stream.offsets import OffsetsLost
         from lakehouse_airflow.hooks import open_source
 
         contract = self.contract

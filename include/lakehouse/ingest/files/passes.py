@@ -34,31 +34,28 @@ def whole(reader: Reader, opened: Callable[[], BinaryIO]) -> Callable[[], Iterat
 
     `opened` opens its text. Raises ObjectFault.
     """
-    kept = _read_through(reader, opened)
 
-    def again() -> Iterator[pa.RecordBatch]:
-        if kept is not None:
-            yield from (conformed(batch, reader.names) for batch in kept)
-            return
+    def batches() -> Iterator[pa.RecordBatch]:
         with opened() as content:
-            for batch in reader.batches(content):
-                yield conformed(batch, reader.names)
+            yield from reader.batches(content)
 
-    return again
+    once_more = read_through(batches)
+    return lambda: (conformed(batch, reader.names) for batch in once_more())
 
 
-def _read_through(reader: Reader, opened: Callable[[], BinaryIO]) -> list[pa.RecordBatch] | None:
-    """Read to the end; the batches, or None where they are too large to be kept."""
+def read_through(batches: Callable[[], Iterator[pa.RecordBatch]]) -> Callable[[], Iterator[pa.RecordBatch]]:
+    """Read `batches` to their end, and return how to get them as often as wanted: kept, or where they are too large
+    for that, read again."""
     kept: list[pa.RecordBatch] | None = []
     size = 0
-    with opened() as content:
-        for batch in reader.batches(content):
-            size += batch.nbytes
-            if kept is None or size > KEEP:
-                kept = None
-            else:
-                kept.append(batch)
-    return kept
+    for batch in batches():
+        size += batch.nbytes
+        if kept is None or size > KEEP:
+            kept = None
+        else:
+            kept.append(batch)
+    found = kept
+    return batches if found is None else lambda: iter(found)
 
 
 def conformed(batch: pa.RecordBatch, names: tuple[str, ...]) -> pa.RecordBatch:
