@@ -12,7 +12,7 @@ DEV_STAMP := $(VENV)/.complete-dev
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 LOCKS := requirements.txt requirements-dev.txt overrides.txt
 
-.PHONY: help setup setup-dev run down status test test-unit test-engine test-spark test-dags test-integration test-e2e lint format lock bench kill-matrix thorough clean
+.PHONY: help setup setup-dev run down status test test-unit test-engine test-spark test-dags test-integration test-e2e lint format lock bench kill-matrix chaos thorough clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -35,7 +35,7 @@ $(DEV_STAMP): requirements-dev.txt $(STAMP)
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -r requirements-dev.txt
 	@touch $@
 
-setup: $(STAMP)  ## virtual environment from the lock, Spark jars, a Java runtime where there is none
+setup: $(STAMP)  ## virtual environment from the lock, Spark jars and an archive of their classes, a Java runtime where there is none
 
 setup-dev: $(DEV_STAMP)  ## setup, plus what lint and tests need
 
@@ -83,6 +83,9 @@ format: $(DEV_STAMP)  ## ruff and sqlfluff, in place
 
 kill-matrix: $(DEV_STAMP)  ## death at every step of every kind of source, and its page; half an hour, or some: CASES="silver.products and Spark"
 	@LAKEHOUSE_KILL_MATRIX=all $(BIN)/python -m pytest tests/integration/test_kill_points.py $(if $(CASES),-k "$(CASES)")
+
+chaos: $(DEV_STAMP)  ## the daily run, upkeep, replays and backfills at once while anything dies; MINUTES=60 SEED=7; its log is docs/chaos.jsonl
+	@LAKEHOUSE_CHAOS_MINUTES=$(or $(MINUTES),60) LAKEHOUSE_KILL_SEED=$(or $(SEED),7) LAKEHOUSE_CHAOS_LOG=docs/chaos.jsonl $(BIN)/python -m pytest -s tests/integration/test_chaos.py -k chaos
 
 thorough: $(DEV_STAMP)  ## properties with very many examples, longer races, months of random operations, every table in the week of faults, more deaths of the stream, five days of backfill
 	@LAKEHOUSE_RACE=50 LAKEHOUSE_MONTHS=20 LAKEHOUSE_WEEK=all LAKEHOUSE_BACKFILL_DAYS=5 LAKEHOUSE_DEATHS=3 $(BIN)/python -m pytest --hypothesis-profile=thorough tests/unit tests/engine tests/spark/test_delta_month.py tests/integration/test_week.py tests/integration/test_stream.py tests/e2e/test_backfill.py

@@ -9,9 +9,10 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -30,6 +31,7 @@ _CONTEXT.set_forkserver_preload(
         "deltalake",
         "duckdb",
         "great_expectations",
+        "lakehouse.cli.main",
         "psycopg2",
         "pyspark.sql.connect.session",
         "snowflake.connector",
@@ -55,6 +57,19 @@ def begin(
     """
     environ = {**os.environ, "LAKEHOUSE_KILL_POINT": point}
     process = _CONTEXT.Process(target=_attempt, args=(environ, table, start, end, freeze, statement, pid))
+    process.start()
+    return process
+
+
+def begin_command(
+    words: Sequence[str], said: Path, point: str = "", *, table: str = "", statement: str = "", pid: int = 0
+) -> BaseProcess:
+    """Have `lakehouse` do `words`, what it says going to the file `said`; at `point` it is killed.
+
+    With `statement` of `table` the Spark server `pid` is, as in `begin`.
+    """
+    environ = {**os.environ, "LAKEHOUSE_KILL_POINT": point}
+    process = _CONTEXT.Process(target=_command, args=(environ, list(words), said, table, statement, pid))
     process.start()
     return process
 
@@ -121,6 +136,19 @@ def _watch(table: str, statement: str, pid: int) -> Counter[str]:
 
     stream.__init__ = sent  # type: ignore[method-assign]
     return seen
+
+
+def _command(environ: Mapping[str, str], words: list[str], said: Path, table: str, statement: str, pid: int) -> None:
+    from lakehouse.cli.main import main
+
+    _become(environ)
+    if statement:
+        _watch(table, statement, pid)
+    with said.open("ab") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+    sys.argv = ["lakehouse", *words]
+    main()
 
 
 def _statement(environ: Mapping[str, str], session: str, sql: str) -> None:

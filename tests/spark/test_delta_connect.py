@@ -9,11 +9,14 @@ import sys
 import threading
 import time
 import uuid
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from lakehouse.config import settings
 from lakehouse.spark import Fenced, SparkUnavailable, connect, connected, fence, session_id
+from lakehouse.spark.classes import archive
 
 
 @pytest.fixture
@@ -53,6 +56,14 @@ def test_the_token_is_in_no_file_and_no_command_line(tmp_path):
     assert environment["SPARK_CONNECT_AUTHENTICATE_TOKEN"] == "s3cret-token"
     assert not any("s3cret-token" in word for word in argv)
     assert not any("s3cret-token" in p.read_text() for p in tmp_path.rglob("*") if p.is_file())
+
+
+def test_a_server_maps_its_classes_from_the_archive(connect_server):
+    if not archive().is_file():
+        pytest.skip("`make setup` could archive no classes with this Java")
+    port = urlsplit(connect_server).port
+    (pid,) = {c.pid for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port}
+    assert str(archive()) in {mapped.path for mapped in psutil.Process(pid).memory_maps()}
 
 
 def test_an_absent_server_is_told_at_once(endpoint):

@@ -7,6 +7,7 @@ import re
 import shlex
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -101,6 +102,12 @@ def typed(page: Path) -> list[str]:
     return [command for command in found if re.match(r"(?:lakehouse|make) [\w+]", command)]
 
 
+@cache
+def command_line() -> Any:
+    return typer.main.get_command(app)
+
+
+@cache
 def problem(command: str) -> str:
     """Why `command` cannot be typed; "" when it can."""
     program, *arguments = shlex.split(command)
@@ -108,7 +115,7 @@ def problem(command: str) -> str:
         targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
         named = [word for word in arguments if "=" not in word]
         return "" if set(named) <= targets else "no such target"
-    known = typer.main.get_command(app)
+    known = command_line()
     context = typer.Context(known, info_name=program)
     while hasattr(known, "get_command"):
         if not arguments:

@@ -21,6 +21,7 @@ from lakehouse.quality.observed import result_of
 from lakehouse.quality.result import GateResult, RuleResult
 from lakehouse.quality.sample import samples
 from lakehouse.quality.suite import NOTHING_KNOWN, SCHEMA, build_suite
+from lakehouse.spark import gone
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -139,6 +140,8 @@ def _refuse_errors(rules: list[Rule], measuring: _Measuring) -> None:
         try:
             measuring.counts([rule])
         except PySparkException as error:
+            if gone(error):
+                raise
             # Other than the analyser's, Spark's messages quote values; and so would the chained error.
             told = str(error).splitlines()[0] if isinstance(error, AnalysisException) else _condition(error)
             raise RuleError(measuring.contract, rule, told) from None

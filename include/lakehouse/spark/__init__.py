@@ -4,6 +4,6 @@ The only package that opens Spark sessions or knows how a Connect server is star
 branches and commits live in `lakehouse.delta`, transforms in the table folders.
 """
 
-from lakehouse.spark.session import Fenced, SparkUnavailable, connect, connected, fence, interrupt, session_id
+from lakehouse.spark.session import Fenced, SparkUnavailable, connect, connected, fence, gone, interrupt, session_id
 
-__all__ = ["Fenced", "SparkUnavailable", "connect", "connected", "fence", "interrupt", "session_id"]
+__all__ = ["Fenced", "SparkUnavailable", "connect", "connected", "fence", "gone", "interrupt", "session_id"]

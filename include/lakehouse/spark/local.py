@@ -29,11 +29,14 @@ def served(
     small_data: bool = False,
     conf: dict[str, str] | None = None,
     access: aws.Access | None = None,
+    java: str = "",
     deadline: float = 120.0,
+    grace: float = 0.0,
 ) -> Iterator[str]:
     """The endpoint (sc://localhost:port/;token=...) of a server of one's own, whose files live in `work`.
 
-    It listens on a free port of 127.0.0.1 with a token of its own and ends, as a process group, with the block.
+    It listens on a free port of 127.0.0.1 with a token of its own and ends, as a process group, with the block; it has
+    `grace` seconds to do so by itself.
     Raises SparkUnavailable, with the end of its log, where it does not come up within `deadline` seconds.
     """
     with socket.socket() as probe:
@@ -41,7 +44,15 @@ def served(
         port = probe.getsockname()[1]
     token = secrets.token_urlsafe(24)
     argv, environment = connect_command(
-        port, token, work, master=master, driver_memory=driver_memory, small_data=small_data, conf=conf, access=access
+        port,
+        token,
+        work,
+        master=master,
+        driver_memory=driver_memory,
+        small_data=small_data,
+        conf=conf,
+        access=access,
+        java=java,
     )
     log = work / "server.log"
     with log.open("wb") as out:
@@ -49,8 +60,12 @@ def served(
     try:
         _await_port(server, port, log, deadline)
         yield f"sc://localhost:{port}/;token={token}"
+        if grace:
+            server.terminate()
+            server.wait(grace)
     finally:
-        os.killpg(server.pid, signal.SIGKILL)
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
 

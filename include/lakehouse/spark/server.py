@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from lakehouse import aws
+from lakehouse.spark.classes import shared_classes
 from lakehouse.spark.jars import resolve_jars, spark_environment, spark_home
 from lakehouse.spark.skew import SKEW
 
@@ -80,18 +81,26 @@ def connect_command(
     small_data: bool = False,
     conf: dict[str, str] | None = None,
     access: aws.Access | None = None,
+    java: str = "",
 ) -> tuple[list[str], dict[str, str]]:
     """How to start a Connect server on 127.0.0.1:`port`: its argv, and its whole environment.
 
     The server's configuration, logging, scratch and warehouse live under `work`, which is made here. The token
     travels in the environment, never in argv or a file. `ui_port` turns the web UI on, on loopback. `small_data`
     trades throughput for quick starts. `conf` adds or replaces settings. `access` (default: this process's) is how
-    S3 is reached; its secrets travel in the environment too. Raises JavaMissing or JarsMissing.
+    S3 is reached; its secrets travel in the environment too. `java`: more options of Java, in place of the archive of
+    classes (see `classes`). Raises JavaMissing or JarsMissing.
     """
     known = access or aws.access()
     folders = {name: work.resolve() / name for name in ("conf", "local", "warehouse", "tmp")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
+    options = [
+        SMALL_DATA_JAVA if small_data else "",
+        f'-Djava.io.tmpdir="{folders["tmp"]}"',
+        f'-Dlog4j2.configurationFile="{folders["conf"] / "log4j2.properties"}"',
+        java or (shared_classes() if master.startswith("local") else ""),
+    ]
     settings = {
         **SESSION_CONF,
         "spark.master": master,
@@ -99,7 +108,7 @@ def connect_command(
         "spark.driver.memory": driver_memory,
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
-        "spark.driver.extraJavaOptions": f'{SMALL_DATA_JAVA if small_data else ""} -Djava.io.tmpdir="{folders["tmp"]}"',
+        "spark.driver.extraJavaOptions": " ".join(options),
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
         "spark.ui.enabled": "false" if ui_port is None else "true",
@@ -107,14 +116,15 @@ def connect_command(
         "spark.ui.showConsoleProgress": "false",
         "spark.local.dir": str(folders["local"]),
         "spark.sql.warehouse.dir": folders["warehouse"].as_uri(),
-        "spark.jars": ",".join(jar.as_uri() for jar in resolve_jars()),
+        **_jars(master),
         **s3a_conf(known),
         **(SMALL_DATA_CONF if small_data else {}),
         **(conf or {}),
     }
-    # A conf folder of our own: neither a spark-defaults.conf of this machine nor a long argv decides how we run.
+    # A file of our own: neither a spark-defaults.conf of this machine nor a long argv decides how we run.
+    properties = folders["conf"] / "spark.properties"
     lines = [f"{key} {_escaped(value)}\n" for key, value in sorted(settings.items())]
-    (folders["conf"] / "spark-defaults.conf").write_text("".join(lines), encoding="utf-8")
+    properties.write_text("".join(lines), encoding="utf-8")
     (folders["conf"] / "log4j2.properties").write_text(LOG4J, encoding="utf-8")
     # What a developer's shell says about some other Spark is not for this one.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
@@ -122,14 +132,22 @@ def connect_command(
         **inherited,
         **known.environment(),
         **spark_environment(),
-        "SPARK_CONF_DIR": str(folders["conf"]),
+        # Spark puts it on the class path, where an archive of classes bears no folder: there is none of that name.
+        "SPARK_CONF_DIR": str(work.resolve() / "no-conf"),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,
         # Python functions run in this environment, whatever `python3` on PATH is.
         "PYSPARK_PYTHON": sys.executable,
     }
-    argv = [str(spark_home() / "bin" / "spark-submit"), "--class", MAIN_CLASS, "spark-internal"]
-    return argv, environment
+    submit = [str(spark_home() / "bin" / "spark-submit"), "--properties-file", str(properties)]
+    return [*submit, "--class", MAIN_CLASS, "spark-internal"], environment
+
+
+def _jars(master: str) -> dict[str, str]:
+    """How a server comes by its jars: from its class path, or, where others work for it, by handing them out."""
+    if master.startswith("local"):
+        return {"spark.driver.extraClassPath": ":".join(map(str, resolve_jars()))}
+    return {"spark.jars": ",".join(jar.as_uri() for jar in resolve_jars())}
 
 
 def s3a_conf(access: aws.Access) -> dict[str, str]:

@@ -33,6 +33,8 @@ _REMEDY = "Start it with `lakehouse sandbox up`, or check the endpoint in LAKEHO
 
 #: What the server says to a client whose session another one closed.
 _FENCED = ("SESSION_CLOSED", "OPERATION_CANCELED")
+#: What a client hears when the server ended under it: from gRPC, or from the server that came in its place.
+_GONE = ("StatusCode.UNAVAILABLE", "SESSION_CHANGED", "SESSION_NOT_FOUND", "OPERATION_NOT_FOUND")
 _NAMESPACE = UUID("5b0d6d0e-2f4b-4c57-9d0a-6c1f2d7f0b51")
 
 #: This process's session and the process that opened it: a forked child must not use its parent's channel.
@@ -55,22 +57,23 @@ def session_id(batch_id: str, attempt: str) -> str:
     return str(uuid5(_NAMESPACE, f"{batch_id}/{attempt}"))
 
 
-def connect(job: str, session_id: str | None = None) -> SparkSession:
+def connect(job: str, session_id: str | None = None, endpoint: str = "") -> SparkSession:
     """A new session on the configured server, its statements tagged `job`; under `session_id` (a uuid) if given.
+
+    `endpoint` is another server than the configured one.
 
     Raises SparkUnavailable within about 10 seconds where no server answers, and at once where the token is refused.
     """
-    url = _url(session_id)
+    url = _url(session_id, endpoint)
     _probe(url)
     shown = _shown(url)
     from pyspark.errors.exceptions.connect import SparkConnectException
     from pyspark.sql import SparkSession
-    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    from lakehouse.spark.patience import patience
 
     spark: SparkSession = SparkSession.builder.remote(url).create()
-    # Ten seconds or so, for a network that stumbles. The default goes on for ten minutes; a server that restarts has
-    # lost the session in any case.
-    spark.client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=3000)])
+    spark.client.set_retry_policies([patience()])
     try:
         # The first call that needs an answer: opening a session alone does not ask for the token.
         _ = spark.version
@@ -92,17 +95,24 @@ def connect(job: str, session_id: str | None = None) -> SparkSession:
 
 
 @contextmanager
-def connected(job: str, session_id: str | None = None) -> Iterator[SparkSession]:
+def connected(job: str, session_id: str | None = None, endpoint: str = "") -> Iterator[SparkSession]:
     """A session for the time of a `with`: a server keeps what clients forget.
 
-    Raises what `connect` raises, and Fenced where a later attempt closed the session.
+    Raises what `connect` raises, SparkUnavailable where the server ends meanwhile, and Fenced where a later attempt
+    closed the session.
     """
     from pyspark.errors.exceptions.connect import SparkConnectException
 
-    spark = connect(job, session_id)
+    spark = connect(job, session_id, endpoint)
     try:
         yield spark
     except SparkConnectException as error:
+        if gone(error):
+            where = _shown(_url(None, endpoint))
+            raise SparkUnavailable(
+                f"{job}: the Spark Connect server at {where} ended meanwhile, and this session with it.",
+                "See in its log why. When it is back, clear the task or type the command again: it goes on from there.",
+            ) from error
         if not any(told in str(error) for told in _FENCED):
             raise
         raise Fenced(
@@ -111,6 +121,11 @@ def connected(job: str, session_id: str | None = None) -> Iterator[SparkSession]
         ) from error
     finally:
         _release(spark)
+
+
+def gone(error: Exception) -> bool:
+    """Whether an error of Spark's says that the server, and the session with it, is no more: no statement's fault."""
+    return any(told in str(error) for told in _GONE)
 
 
 def session(job: str = "lakehouse") -> SparkSession:
@@ -167,9 +182,9 @@ def _release(spark: SparkSession) -> None:
     spark.stop()
 
 
-def _url(session_id: str | None) -> str:
-    """The endpoint with our user and the session's id in it."""
-    url = settings().spark_remote
+def _url(session_id: str | None, endpoint: str = "") -> str:
+    """The endpoint, the configured one by default, with our user and the session's id in it."""
+    url = endpoint or settings().spark_remote
     parts = urlsplit(url)
     if parts.scheme != "sc" or not parts.hostname:
         told = "is not set" if not url else f"is not a Connect endpoint: {_shown(url)}"
