@@ -6,8 +6,8 @@ from lakehouse.contracts.model import Contract
 
 #: Types whose values are whole numbers.
 WHOLE = ("TINYINT", "SMALLINT", "INT", "BIGINT")
-#: Numbers a key may lie apart, on average: a map of 32768 numbers then holds 512 keys, 8 bytes each.
-APART = 64
+#: Numbers a key may lie apart, on average: a word of 64 bits then holds 8 keys.
+APART = 8
 #: Rows below which a shuffle costs nothing.
 MANY = 100_000
 

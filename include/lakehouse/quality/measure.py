@@ -85,14 +85,15 @@ def bad_rows(contract: Contract, rule: Rule, view: View) -> str:
 def surplus(rule: Rule, view: View) -> str:
     """The aggregate expression of how many rows there are beyond one a key, where keys are dense whole numbers.
 
-    Keys become bits of 4 KB maps, one for each stretch of 32768 numbers, so that maps are shuffled and not keys. It is
-    0 where no key repeats; how many rows share keys it does not say.
+    Keys become bits of 64-bit words, one for each stretch of 64 numbers, so that words are shuffled and not keys; a
+    word is a number, which Spark aggregates in place, without a sort. It is 0 where no key repeats; how many rows
+    share keys it does not say.
     """
-    key = quote(rule.columns[0])
+    key = f"CAST({quote(rule.columns[0])} AS BIGINT)"
     return (
-        "(SELECT coalesce(sum(held - bitmap_count(bits)), 0) FROM (SELECT count(1) AS held, "
-        f"bitmap_construct_agg(bitmap_bit_position({key})) AS bits FROM {view(CANDIDATE)} WHERE {key} IS NOT NULL "
-        f"GROUP BY bitmap_bucket_number({key})))"
+        "(SELECT coalesce(sum(held - bit_count(bits)), 0) FROM (SELECT count(1) AS held, "
+        f"bit_or(shiftleft(1L, CAST({key} & 63 AS INT))) AS bits FROM {view(CANDIDATE)} "
+        f"WHERE {quote(rule.columns[0])} IS NOT NULL GROUP BY shiftright({key}, 6)))"
     )
 
 
