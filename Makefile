@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 STAMP := $(VENV)/.complete
 DEV_STAMP := $(VENV)/.complete-dev
 # Two workers a tier, each with servers of its own: a Spark driver plans on one core.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 LOCKS := requirements.txt requirements-dev.txt overrides.txt
 
 .PHONY: help setup setup-dev run down status test test-unit test-engine test-spark test-dags test-integration test-e2e lint format lock bench kill-matrix chaos thorough clean
