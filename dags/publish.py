@@ -45,7 +45,7 @@ with DAG(
     dagrun_timeout=timedelta(hours=6),
     tags=["lakehouse", "snowflake"],
     deadline=[sla.run_deadline(timedelta(hours=1), owners(tables), runbook="runbooks/warehouse.md")],
-    on_failure_callback=failure.mail_failure(owners(tables)),
+    on_failure_callback=failure.mail_failure(owners(tables), "runbooks/warehouse.md"),
     params=forms.warehouse(),
     owner_links=owner_links(tables),
     render_template_as_native_obj=True,

@@ -14,6 +14,7 @@ import importlib
 import json
 import logging
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ def application(data: Path, password: str) -> Starlette:
     for database in sorted(data.glob("*.db")):
         # A database is attached by the first login that names it; a client naming none should see all.
         server.shared_fs.connect(database.stem)
+    snowflake_sessions.drop_orphans(server.shared_fs.duck_conn)
 
     async def login(request: Request) -> JSONResponse:
         body = await request.body()
@@ -49,8 +51,10 @@ def application(data: Path, password: str) -> Starlette:
         if not hmac.compare_digest(given.encode(), password.encode()):
             refusal = {"success": False, "code": "390100", "message": "Incorrect username or password was specified."}
             return JSONResponse({**refusal, "data": {"nextAction": None}})
-        answer: JSONResponse = await server.login_request(request)
-        return answer
+        told = json.loads(bytes((await server.login_request(request)).body))
+        # Without one the connector does not tell that a session has ended.
+        told["data"]["masterToken"] = secrets.token_urlsafe(32)
+        return JSONResponse(told)
 
     locks = snowflake_sessions.Locks(lambda token: server.sessions[token]._duck_conn.rollback())
 

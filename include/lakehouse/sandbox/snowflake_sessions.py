@@ -28,6 +28,8 @@ TIMED_OUT = {"code": "000625", "sqlState": "57014", "message": "Statement reache
 
 _LOCK_TIMEOUT = re.compile(r"\s*ALTER\s+SESSION\s+SET\s+LOCK_TIMEOUT\s*=\s*(\d+)", re.IGNORECASE)
 _PAUSE = 0.02
+#: Comment of a temporary table.
+TEMPORARY = "temporary"
 
 
 @dataclass
@@ -120,9 +122,28 @@ def patch_engine() -> None:
             temporary.pop()
             kept = self._conn.__dict__.setdefault("lakehouse_temporary", [])
             kept.append(table.sql(dialect="duckdb"))
+            execute(self, transformed, params)
+            self._duck_conn.execute(f"COMMENT ON TABLE {kept[-1]} IS '{TEMPORARY}'")
+            return
         execute(self, transformed, params)
 
     engine._execute = patched
+
+
+def drop_orphans(duck: Any) -> None:
+    """Drop temporary tables of sessions that ended with the server's process."""
+    found = duck.execute(
+        "SELECT database_name, schema_name, table_name FROM duckdb_tables() WHERE comment = ?", [TEMPORARY]
+    ).fetchall()
+    for name in found:
+        duck.execute(f"DROP TABLE {'.'.join(quoted(part) for part in name)}")
+
+
+def quoted(name: str) -> str:
+    """An identifier of the engine."""
+    from sqlglot import exp
+
+    return exp.to_identifier(name, quoted=True).sql("duckdb")
 
 
 def drop_temporary(connection: Any) -> None:

@@ -5,7 +5,7 @@ there. Not for reading from Snowflake as a source: see `lakehouse.ingest.sql`.
 """
 
 from lakehouse.warehouse.faults import ColumnConflict, Mismatch, NotPublished, WarehouseFailed
-from lakehouse.warehouse.transfer import Done, publish
 from lakehouse.warehouse.standing import chosen, standing
+from lakehouse.warehouse.transfer import Done, publish
 
 __all__ = ["ColumnConflict", "Done", "Mismatch", "NotPublished", "WarehouseFailed", "chosen", "publish", "standing"]
