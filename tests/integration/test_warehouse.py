@@ -134,13 +134,16 @@ def test_two_at_once_send_it_once(things: Things):
     assert control() == (things.version, 203 + 1)
 
 
-def test_who_sleeps_through_another_attempt_changes_nothing(things: Things, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("asleep", ["staged", "locked", "merged", "reconciled", "recorded"])
+def test_who_sleeps_through_another_attempt_changes_nothing(
+    things: Things, monkeypatch: pytest.MonkeyPatch, asleep: str
+):
     """Snowflake ends the sleeper's transaction; its statements then run outside of any, one by one."""
     things.publish()
     things.upsert({(1, "a"): "old news", (4, "a"): "gone soon"})
 
     def meanwhile(point: str) -> None:
-        if point == "warehouse.locked":
+        if point == f"warehouse.{asleep}":
             monkeypatch.setattr(transfer, "reach", lambda point: None)
             things.upsert({(1, "a"): "new"})
             things.delete((4, "a"))

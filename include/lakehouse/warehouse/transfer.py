@@ -173,11 +173,11 @@ class Attempt:
         self.do(Statement("BEGIN TRANSACTION"))
         try:
             self.do(statements.lock(place, name))
-            reach("warehouse.locked")
             # A statement of its own, after the lock: it sees what those before us committed while we waited.
             told = self.rows(statements.told(place, name))
             if not told or int(told[0][0]) != load.since:
                 raise self.overtaken()
+            reach("warehouse.locked")
             changes = (
                 statements.replace(place, name, load.columns)
                 if load.why
@@ -195,6 +195,9 @@ class Attempt:
                 raise self.overtaken()
             reach("warehouse.recorded")
             self.do(Statement("COMMIT"))
+            # Outside of a transaction, which is where a sleeper is by then, it commits nothing and complains of nothing.
+            if not self.rows(statements.holding(place, name)):
+                raise self.overtaken()
         except BaseException:
             # Where it fails too, the session is gone, and its transaction with it; the first error is the one to tell.
             with suppress(Exception):
