@@ -195,7 +195,7 @@ class Attempt:
                 raise self.overtaken()
             reach("warehouse.recorded")
             self.do(Statement("COMMIT"))
-            # Outside of a transaction, which is where a sleeper is by then, it commits nothing and complains of nothing.
+            # Outside of a transaction, which is where a sleeper is by then, it commits nothing and says nothing.
             if not self.rows(statements.holding(place, name)):
                 raise self.overtaken()
         except BaseException:
