@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from lakehouse.errors import ConfigError
-from lakehouse.sections import MetricsSettings, Target
+from lakehouse.sections import MetricsSettings, Target, WarehouseSettings
 
 _Section = TypeVar("_Section", bound=BaseModel)
 
@@ -53,6 +53,8 @@ class Settings:
     lineage: Path
     #: Where metrics go.
     metrics: MetricsSettings
+    #: Where published tables go beside the lake.
+    warehouse: WarehouseSettings
     #: What of AWS follows from the contracts; None: nothing.
     target: Target | None
 
@@ -91,6 +93,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         logs=Path(text("logs")),
         lineage=Path(text("lineage")),
         metrics=_section(source, "metrics", _filled(raw.get("metrics") or {}, home, cache), MetricsSettings),
+        warehouse=_section(source, "warehouse", raw.get("warehouse") or {}, WarehouseSettings),
         target=_section(source, "aws", raw["aws"], Target) if raw.get("aws") else None,
     )
 

@@ -51,6 +51,14 @@ POINTS = (
     "collect.emptied",
     "revert.checked",
     "revert.committed",
+    "warehouse.made",
+    "warehouse.put",
+    "warehouse.staged",
+    "warehouse.locked",
+    "warehouse.merged",
+    "warehouse.reconciled",
+    "warehouse.recorded",
+    "warehouse.committed",
 )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lakehouse import paths
+from lakehouse.config import settings
 from lakehouse.contracts.model import Contract
 
 
@@ -60,8 +61,17 @@ def source(contract: Contract) -> list[Dataset]:
     return [Dataset(f"{contract.source.kind}://{contract.source.connection}", contract.source.object)]
 
 
+def warehouse(contract: Contract) -> Dataset:
+    """The table in the warehouse, under its connection's name."""
+    told = settings().warehouse
+    schema = told.schema_name.format(layer=contract.layer).upper()
+    columns = tuple((c.name.upper(), c.type) for c in contract.columns)
+    return Dataset(f"snowflake://{told.connection}", f"{schema}.{contract.table.upper()}", columns)
+
+
 def of_step(step: str, contract: Contract) -> StepLineage:
-    """Lineage of a `step`: stream, extract, transform, dq_gate, publish, register_catalog, advance_watermark."""
+    """Lineage of a `step`: stream, extract, transform, dq_gate, publish, register_catalog, warehouse,
+    advance_watermark."""
     from lakehouse.transform.sql import parse_transform
 
     this = table(contract.name, contract)
@@ -75,6 +85,8 @@ def of_step(step: str, contract: Contract) -> StepLineage:
         return StepLineage([landing(contract.name)], [this, ops("quarantine")])
     if step == "transform":
         return StepLineage([table(name) for name in parse_transform(Path(contract.path).parent).reads], [this])
+    if step == "warehouse":
+        return StepLineage([this], [warehouse(contract)])
     if step == "dq_gate":
         return StepLineage([this], [ops("quality")])
     if step == "register_catalog":

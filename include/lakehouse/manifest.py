@@ -18,7 +18,7 @@ from lakehouse.errors import LakehouseError
 #: Layers in the order data flows.
 LAYERS = ("bronze", "silver", "gold")
 #: Raise when the compiled form changes, so that old caches are not read.
-FORMAT = 4
+FORMAT = 5
 
 
 class ManifestError(LakehouseError):
@@ -50,6 +50,8 @@ class Entry:
     gate_deadline: float
     #: Whether a stream lands its records; the daily run leaves it alone.
     streamed: bool = False
+    #: Whether it goes to the warehouse.
+    warehouse: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,10 @@ class Manifest:
     def scheduled(self) -> Manifest:
         """The tables of the daily run: all but those that are streamed."""
         return Manifest(tuple(entry for entry in self.entries if not entry.streamed))
+
+    def warehoused(self) -> Manifest:
+        """The tables that go to the warehouse."""
+        return Manifest(tuple(entry for entry in self.entries if entry.warehouse))
 
     def streamed(self) -> Manifest:
         """The tables that a stream lands."""
@@ -196,6 +202,7 @@ def compile_manifest(where: list[Path]) -> Manifest:
             source_kind=contract.source.kind if contract.source else "",
             gate_deadline=contract.gate_deadline.total_seconds() if contract.gate_deadline else 0.0,
             streamed=bool(contract.source and contract.source.streamed),
+            warehouse=contract.warehouse,
         )
     for entry in entries.values():
         for read in (*entry.reads, *entry.checks):

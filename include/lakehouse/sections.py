@@ -68,6 +68,17 @@ class Target(Strict):
     alarms: Alarms | None = None
 
 
+class WarehouseSettings(Strict):
+    """Where published tables go, beside the lake."""
+
+    #: Airflow connection of type snowflake; its database, warehouse and role are used.
+    connection: str = "snowflake_default"
+    #: Name of the schema, by layer.
+    schema_name: Annotated[str, Field(alias="schema", pattern=r"^\w*\{layer\}\w*$")] = "LAKEHOUSE_{layer}"
+    #: Seconds that another transaction on the same table is waited for.
+    lock_timeout_seconds: Annotated[int, Field(ge=1, le=43200)] = 900
+
+
 class SinkSettings(Strict):
     """One place that metrics go to."""
 

@@ -16,7 +16,7 @@ REASONS = {
 }
 
 
-def mail_failure(known: Mapping[str, str]) -> Callable[[Any], None]:
+def mail_failure(known: Mapping[str, str], runbook: str = RUNBOOK) -> Callable[[Any], None]:
     """A callback that mails the owners of the tables that failed; `known` is {task group: owner's address}."""
 
     def failed(context: Any) -> None:
@@ -27,7 +27,7 @@ def mail_failure(known: Mapping[str, str]) -> Callable[[Any], None]:
 
         dag_id, run_id = context["dag"].dag_id, context["run_id"]
         states = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {})
-        subject, text = mail(dag_id, run_id, str(context.get("reason", "")), states)
+        subject, text = mail(dag_id, run_id, str(context.get("reason", "")), states, runbook)
         to = addressed([task for task, state in states.items() if state == "failed"], known)
         text += f"Owner    {', '.join(to)}\nRun      {run_link(dag_id, run_id)}\n"
         send(to, subject, text)
@@ -35,14 +35,16 @@ def mail_failure(known: Mapping[str, str]) -> Callable[[Any], None]:
     return failed
 
 
-def mail(dag_id: str, run_id: str, reason: str, states: Mapping[str, str | None]) -> tuple[str, str]:
+def mail(
+    dag_id: str, run_id: str, reason: str, states: Mapping[str, str | None], runbook: str = RUNBOOK
+) -> tuple[str, str]:
     """Subject and body: which tasks failed, how many were stopped by it. `states` is {task id: state}.
 
     No error text: it may quote a row.
     """
     failed = sorted(task for task, state in states.items() if state == "failed")
     stopped = sum(state == "upstream_failed" for state in states.values())
-    runbook = next((page for step, page in RUNBOOKS.items() if any(step in task for task in failed)), RUNBOOK)
+    runbook = next((page for step, page in RUNBOOKS.items() if any(step in task for task in failed)), runbook)
     lines = [
         f"{dag_id} failed: {REASONS.get(reason, reason)}.",
         "",

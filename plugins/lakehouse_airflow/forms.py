@@ -74,6 +74,18 @@ def stream() -> dict[str, Param]:
     }
 
 
+def warehouse() -> dict[str, Param]:
+    """Of the publish to the warehouse; a scheduled run takes the defaults."""
+    return {
+        "whole": Param(
+            False,
+            type="boolean",
+            title="Send whole",
+            description="Send every table whole, whatever is there. For one: lakehouse warehouse publish.",
+        ),
+    }
+
+
 def backfill(table: str) -> dict[str, Param]:
     """Of a backfill; `table` is what the form opens with. As it opens, its run only tells what it would do."""
     day = {"type": ["null", "string"], "format": "date"}

@@ -32,6 +32,7 @@ from lakehouse.cli import (
     status,
     stream,
     test,
+    warehouse,
     watermarks,
 )
 from lakehouse.errors import LakehouseError
@@ -51,6 +52,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(gate.app, name="gate")
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(stream.app, name="stream")
+app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(aws.app, name="aws")
 app.command()(setup.setup)
 app.command()(status.status)

@@ -150,6 +150,8 @@ class Contract:
     latency: timedelta | None = None
     #: How long the landing files of a published load are kept; None: as long as usual.
     landing_retention: timedelta | None = None
+    #: Whether the table goes to the warehouse (see `lakehouse.warehouse`).
+    warehouse: bool = False
 
     def column(self, name: str) -> Column:
         """The column called `name`. Raises KeyError."""

@@ -24,6 +24,7 @@ from lakehouse.contracts.source import COUNTED, read_source
 from lakehouse.contracts.sql import predicate_problem
 from lakehouse.contracts.standard import Problem, violations
 from lakehouse.contracts.types import type_problem
+from lakehouse.contracts.warehouse import read_warehouse
 
 FILE = "contract.odcs.yaml"
 
@@ -108,6 +109,7 @@ class _Reader:
             latency=self._sla(LATENCY, sla),
             layout=self._layout(custom, columns),
             landing_retention=self._landing(custom.get("landingRetention")),
+            warehouse=self._warehouse(custom, columns, strategy),
             tags=tuple(data.get("tags") or []),
             path=self.document.path,
             fingerprint=self.document.fingerprint,
@@ -298,6 +300,13 @@ class _Reader:
         except ValueError as error:
             self.problem(self._at_custom("landingRetention"), f"landingRetention: {error}", "Write it like P90D.")
             return None
+
+    def _warehouse(self, custom: dict[str, Any], columns: list[Column], strategy: str) -> bool:
+        at = self._at_custom("warehouse")
+        types = {c.name: c.type for c in columns}
+        return read_warehouse(
+            custom.get("warehouse"), self.layer, types, strategy, lambda what, fix: self.problem(at, what, fix)
+        )
 
     def _threshold(self, value: Any) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:

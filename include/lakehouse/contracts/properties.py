@@ -22,6 +22,7 @@ TABLE = {
     "affectedKeys",
     "layout",
     "landingRetention",
+    "warehouse",
 }
 #: Every column-level one.
 COLUMN = {"protect", "precedence"}

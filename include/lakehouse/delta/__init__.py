@@ -5,11 +5,11 @@ Tables are addressed by path, there is no catalog. Spark works on branches and n
 
 from lakehouse.delta.branch import open_branch, table_sql
 from lakehouse.delta.collect import Collected, CollectRefused, collect
-from lakehouse.delta.describe import Newest, Span, TableStats, newest, schema_columns, span, table_stats
+from lakehouse.delta.describe import Newest, Span, TableStats, newest, schema_columns, span, table_id, table_stats
 from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
-from lakehouse.delta.feed import changed_since, feed_problem
+from lakehouse.delta.feed import changed_since, changes, feed_problem
 from lakehouse.delta.files import drop_files, file_batches, files_in
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version, version_at
 from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, create_table, fast_forward
@@ -45,6 +45,7 @@ __all__ = [
     "UnknownFeature",
     "append_rows",
     "changed_since",
+    "changes",
     "check_revert",
     "collect",
     "commit_metadata",
@@ -67,6 +68,7 @@ __all__ = [
     "scan",
     "schema_columns",
     "span",
+    "table_id",
     "table_sql",
     "table_stats",
     "transaction_version",

@@ -48,6 +48,11 @@ def schema_columns(path: str) -> tuple[ColumnSpec, ...]:
     )
 
 
+def table_id(path: str, version: int) -> str:
+    """What tells the table from another one at the same place, made anew. Raises UnknownFeature."""
+    return str(snapshot(path, version).id)
+
+
 @dataclass(frozen=True)
 class Span:
     """Smallest and largest value of a column, and the rows of the table, NULLs included."""

@@ -1,9 +1,18 @@
-"""Whether the row changes of a range of versions can still be read: clean-up and VACUUM take them in time."""
+"""The row changes of a range of versions, and whether they can still be read: clean-up and VACUUM take them in time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
 from lakehouse.delta import store
 from lakehouse.delta.log import kind_of, read_commit
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Columns of a change: insert, update_postimage or delete; the version that made it.
+CHANGE, VERSION = "_change_type", "_commit_version"
 
 
 def feed_problem(path: str, low: int, high: int) -> str:
@@ -32,3 +41,21 @@ def changed_since(path: str, version: int, latest: int) -> bool:
         except FileNotFoundError:
             return True
     return False
+
+
+def changes(path: str, low: int, high: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The changes of versions `low` to `high` (both in it), streamed: `columns`, then CHANGE and VERSION.
+
+    Rows as they were before an update are left out. In no order: of one key the latest VERSION counts, and in one
+    version what came counts before what went. Raises DeltaError where `feed_problem` would have told.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    told = store.delta_table(path).load_cdf(low, high, columns=[*columns, CHANGE, VERSION])
+    # It gives views, which Arrow can do little with.
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    for batch in pa.RecordBatchReader.from_stream(told):
+        cast = [values.cast(plain.get(values.type, values.type)) for values in batch.columns]
+        made = pa.RecordBatch.from_arrays(cast, names=batch.schema.names)
+        yield made.filter(pc.not_equal(made[CHANGE], "update_preimage"))

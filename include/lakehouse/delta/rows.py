@@ -74,16 +74,16 @@ def scan(path: str, equals: Mapping[str, str | int], columns: Sequence[str] | No
     return source.scanner(filter=condition, columns=list(columns) if columns else None).to_reader()
 
 
-def dataset(path: str, partition: Mapping[str, str] | None = None) -> ds.Dataset | None:
-    """The latest version as an Arrow dataset, for those who read some columns of some rows; None without a table.
+def dataset(path: str, partition: Mapping[str, str] | None = None, version: int | None = None) -> ds.Dataset | None:
+    """A version (default: the latest) as an Arrow dataset, for those who read some columns; None without a table.
 
     `partition` names values of partition columns: files of others are not even looked at.
     """
-    return None if latest_version(path) < 0 else _files(path, partition or {})
+    return None if latest_version(path) < 0 else _files(path, partition or {}, version)
 
 
-def _files(path: str, equals: Mapping[str, str | int]) -> ds.Dataset:
-    table = store.delta_table(path)
+def _files(path: str, equals: Mapping[str, str | int], version: int | None = None) -> ds.Dataset:
+    table = store.delta_table(path, version)
     known = [(name, "=", str(equals[name])) for name in table.metadata().partition_columns if name in equals]
     return table.to_pyarrow_dataset(partitions=known or None)
 

@@ -2,7 +2,7 @@
 
 One shared engine over database files in DIR, so that tables outlive the process; logins need the password in
 SNOWFLAKE_PASSWORD. Not a Snowflake: no write_pandas, no COPY from S3, no streams, tasks or
-time travel, and a result comes as one batch.
+time travel, and a result comes as one batch. Locks and the end of sessions are ours: see `snowflake_sessions`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import importlib
 import json
 import logging
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,16 @@ def application(data: Path, password: str) -> Starlette:
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
+    from lakehouse.sandbox import snowflake_sessions
+
     _keep_null_timestamps()
+    snowflake_sessions.patch_engine()
     server = _module()
-    server.shared_fs = FakeSnow(db_path=data)
+    server.shared_fs = FakeSnow(db_path=data, nop_regexes=[snowflake_sessions.TOLD])
     for database in sorted(data.glob("*.db")):
         # A database is attached by the first login that names it; a client naming none should see all.
         server.shared_fs.connect(database.stem)
+    snowflake_sessions.drop_orphans(server.shared_fs.duck_conn)
 
     async def login(request: Request) -> JSONResponse:
         body = await request.body()
@@ -46,11 +51,43 @@ def application(data: Path, password: str) -> Starlette:
         if not hmac.compare_digest(given.encode(), password.encode()):
             refusal = {"success": False, "code": "390100", "message": "Incorrect username or password was specified."}
             return JSONResponse({**refusal, "data": {"nextAction": None}})
-        answer: JSONResponse = await server.login_request(request)
+        told = json.loads(bytes((await server.login_request(request)).body))
+        # Without one the connector does not tell that a session has ended.
+        told["data"]["masterToken"] = secrets.token_urlsafe(32)
+        return JSONResponse(told)
+
+    locks = snowflake_sessions.Locks(lambda token: server.sessions[token]._duck_conn.rollback())
+
+    async def query(request: Request) -> JSONResponse:
+        body = await request.body()
+        if request.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        sql, token = str(json.loads(body).get("sqlText") or ""), server.to_token(request)
+        if token in server.sessions and not await locks.before(token, sql):
+            return JSONResponse(
+                {**snowflake_sessions.TIMED_OUT, "data": snowflake_sessions.TIMED_OUT, "success": False}
+            )
+        well = False
+        try:
+            answer: JSONResponse = await server.query_request(request)
+            well = b'"success":true' in bytes(answer.body)[-100:]
+            return answer
+        finally:
+            if token in locks.sessions:
+                locks.after(token, sql, well)
+
+    async def session(request: Request) -> JSONResponse:
+        token = server.to_token(request)
+        gone = server.sessions.get(token) if request.query_params.get("delete") else None
+        if gone is not None:
+            locks.end(token)
+            snowflake_sessions.drop_temporary(gone)
+        answer: JSONResponse = await server.session(request)
         return answer
 
-    others = [route for route in server.routes if route.path != LOGIN]
-    return Starlette(routes=[Route(LOGIN, login, methods=["POST"]), *others])
+    ours = {LOGIN: login, "/queries/v1/query-request": query, "/session": session}
+    others = [route for route in server.routes if route.path not in ours]
+    return Starlette(routes=[*(Route(path, answers, methods=["POST"]) for path, answers in ours.items()), *others])
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from lakehouse_airflow.operators.override import OverrideOperator
 from lakehouse_airflow.operators.publish import PublishOperator
 from lakehouse_airflow.operators.stream import StreamOperator
 from lakehouse_airflow.operators.transform import SparkTransformOperator
+from lakehouse_airflow.operators.warehouse import WarehousePublishOperator
 from lakehouse_airflow.operators.watermark import WatermarkUpdateOperator
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "RegisterCatalogOperator",
     "SparkTransformOperator",
     "StreamOperator",
+    "WarehousePublishOperator",
     "WatermarkUpdateOperator",
 ]
