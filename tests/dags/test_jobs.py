@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,9 +32,10 @@ from lakehouse_airflow.operators.job import JobFailed
 from tests.stores import BUCKET, aws_endpoint, s3
 
 __all__ = ["aws_endpoint", "s3"]
-ROLE = "arn:aws:iam::111122223333:role/lakehouse-spark"
+ROLE = "arn:aws:iam::123456789012:role/lakehouse-spark"
 END = datetime(2025, 10, 2, tzinfo=UTC)
 RUN = Run("lakehouse_daily/scheduled__2025-10-01", "scheduled", END, datetime(2025, 10, 1, tzinfo=UTC))
+ARN = "arn:aws:emr-serverless:eu-west-1:123456789012:/applications/app0/jobruns/job0"
 WHERE = {"applicationId": "app0", "jobRunId": "job0"}
 
 
@@ -42,9 +43,11 @@ WHERE = {"applicationId": "app0", "jobRunId": "job0"}
 def lake(s3: str, aws_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A lake on the stand-in, a package beside it, an application that has started; all by the configuration."""
     placed = build().write(f"{s3}/packages")
-    application = aws.client("emr-serverless", aws.access()).create_application(
-        name="lakehouse", releaseLabel="emr-7.13.0", type="SPARK"
-    )["applicationId"]
+    client = aws.client("emr-serverless", aws.access())
+    application = client.create_application(name="lakehouse", releaseLabel="emr-7.13.0", type="SPARK")["applicationId"]
+    # The stand-in does not know an application that never had a job.
+    others = {"sparkSubmit": {"entryPoint": "s3://x/y.py"}}
+    client.start_job_run(applicationId=application, executionRoleArn=ROLE, clientToken="x", jobDriver=others)
     jobs = EmrJobs(
         kind="emr_serverless",
         package=placed["manifest"],
@@ -128,7 +131,7 @@ def test_a_job_is_started_from_the_package_awaited_and_its_batch_returned(lake: 
 
     leave(operator, told, {"batches": [batch(counts={"inserted": 3}).to_dict()]})
     event = event_of(waiting.trigger)
-    assert event["status"] == "success"
+    assert event["status"] == "success", event
     # Another process, an operator made anew.
     assert Batch.from_dict(task().execute_complete(context(), event)).counts == {"inserted": 3}
 
@@ -155,56 +158,51 @@ def stubbed(lake: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
         stub.assert_no_pending_responses()
 
 
-def ended(state: str) -> dict[str, Any]:
-    """An answer of get_job_run; its details quote a row, as Spark's errors do."""
-    driver = {"sparkSubmit": {"entryPoint": "s3://x/y.py"}}
-    told = {"applicationId": "app0", "jobRunId": "job0", "arn": "arn:aws:emr-serverless:x", "createdBy": ROLE}
-    told |= {"createdAt": END, "updatedAt": END, "executionRole": ROLE, "state": state, "stateDetails": "row of Ann"}
-    return {"jobRun": {**told, "releaseLabel": "emr-7.13.0", "jobDriver": driver}}
+def listed(state: str, *names: str) -> dict[str, Any]:
+    """An answer of list_job_runs, earlier ones first; details quote a row, as Spark's errors do."""
+    job = {"applicationId": "app0", "arn": ARN, "createdBy": ROLE, "updatedAt": END, "executionRole": ROLE}
+    job |= {"state": state, "stateDetails": "row of Ann", "releaseLabel": "emr-7.13.0"}
+    jobs = [{**job, "id": f"job{n}", "name": x, "createdAt": END + timedelta(n)} for n, x in enumerate(names)]
+    return {"jobRuns": jobs}
 
 
-FAILED = {"status": "error", "job_details": {"application_id": "app0", "job_id": "job0"}, "message": "row of Ann"}
+#: All that the trigger says of a job that did not end well.
+FAILED = {"status": "failure", "message": "row of Ann"}
 
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
-def test_a_job_that_did_not_end_well_is_told_with_its_log_and_no_row(stubbed: Stubber, state: str):
-    stubbed.add_response("get_job_run", ended(state), WHERE)
+def test_a_job_that_did_not_end_well_is_told_with_its_log_and_no_row(stubbed: Stubber, lake: str, state: str):
+    operator, told = task(), context()
+    mine = operator.ask(told).name
+    stubbed.add_response("list_job_runs", listed(state, mine, "another", mine, "x"), {"applicationId": lake})
     with pytest.raises(JobFailed) as caught:
-        task().execute_complete(context(), FAILED)
+        operator.execute_complete(told, FAILED)
     text = str(caught.value)
-    assert f"silver.products: the job job0 of EMR Serverless was {state}." in text
-    assert f"s3://{BUCKET}/logs/applications/app0/jobs/job0/SPARK_DRIVER/" in text
+    assert f"silver.products: the job job2 of EMR Serverless was {state}." in text
+    assert f"s3://{BUCKET}/logs/applications/{lake}/jobs/job2/SPARK_DRIVER/" in text
     assert "Ann" not in text
 
 
-def test_a_job_that_goes_on_too_long_is_cancelled(stubbed: Stubber):
-    stubbed.add_response("get_job_run", ended("RUNNING"), WHERE)
-    stubbed.add_response("cancel_job_run", WHERE, WHERE)
+def test_a_job_that_goes_on_too_long_is_cancelled(stubbed: Stubber, lake: str):
+    operator, told = task(), context()
+    mine = operator.ask(told).name
+    stubbed.add_response("list_job_runs", listed("RUNNING", mine), {"applicationId": lake})
+    stubbed.add_response("cancel_job_run", WHERE, {"applicationId": lake, "jobRunId": "job0"})
     with pytest.raises(JobFailed, match="was RUNNING for too long, and was cancelled"):
-        task().execute_complete(context(), FAILED)
+        operator.execute_complete(told, FAILED)
 
 
 @pytest.mark.parametrize(
     ("kind", "raised"), [("TransformFailed", AirflowFailException), ("SparkUnavailable", JobFailed)]
 )
-def test_the_jobs_own_error_is_told_and_decides_about_a_retry(stubbed: Stubber, kind: str, raised: type[Exception]):
+def test_the_jobs_own_error_is_told_and_decides_about_a_retry(
+    stubbed: Stubber, lake: str, kind: str, raised: type[Exception]
+):
     operator, told = task(), context()
-    stubbed.add_response("get_job_run", ended("FAILED"), WHERE)
+    stubbed.add_response("list_job_runs", listed("FAILED", operator.ask(told).name), {"applicationId": lake})
     leave(operator, told, {"error": {"type": kind, "what": "silver.products: a column is gone.", "remedy": "Mend it."}})
     with pytest.raises(raised, match=r"a column is gone.\n  -> Mend it."):
         operator.execute_complete(told, FAILED)
-
-
-def going(*names: str) -> dict[str, Any]:
-    job = {"applicationId": "app0", "arn": "arn:aws:emr-serverless:x", "createdBy": ROLE, "createdAt": END}
-    job |= {
-        "updatedAt": END,
-        "executionRole": ROLE,
-        "state": "RUNNING",
-        "stateDetails": "",
-        "releaseLabel": "emr-7.13.0",
-    }
-    return {"jobRuns": [{**job, "id": f"job{n}", "name": name} for n, name in enumerate(names)]}
 
 
 @pytest.mark.parametrize("error", [TaskDeferralError("Trigger failure"), TaskDeferralTimeout("Trigger timeout")])
@@ -212,7 +210,9 @@ def test_a_job_that_nobody_watches_any_more_is_cancelled(stubbed: Stubber, lake:
     operator, told = task(), context()
     mine = operator.ask(told).name
     states = ["PENDING", "RUNNING", "SCHEDULED", "SUBMITTED"]
-    stubbed.add_response("list_job_runs", going("silver.orders x", mine), {"applicationId": lake, "states": states})
+    stubbed.add_response(
+        "list_job_runs", listed("RUNNING", "silver.orders x", mine), {"applicationId": lake, "states": states}
+    )
     stubbed.add_response("cancel_job_run", WHERE, {"applicationId": lake, "jobRunId": "job1"})
     with pytest.raises(type(error)):
         operator.resume_execution("__fail__", {"error": str(error)}, told)
@@ -222,7 +222,7 @@ def test_an_earlier_attempt_is_cancelled_before_the_next_begins(stubbed: Stubber
     operator, told = task(), context(2)
     asked = operator.ask(told)
     states = ["PENDING", "RUNNING", "SCHEDULED", "SUBMITTED"]
-    stubbed.add_response("list_job_runs", going(asked.name), {"applicationId": lake, "states": states})
+    stubbed.add_response("list_job_runs", listed("RUNNING", asked.name), {"applicationId": lake, "states": states})
     stubbed.add_response("cancel_job_run", WHERE, {"applicationId": lake, "jobRunId": "job0"})
     stubbed.add_client_error("get_application", "ThrottlingException", "slower", 429)
     with pytest.raises(JobFailed, match=r"GetApplication with ThrottlingException.[\s\S]*tried again"):

@@ -1,4 +1,4 @@
-"""The support matrix says what was shown where: every file and test it names is there, and the pins are the ones told."""
+"""The support matrix says what was shown where: files and tests it names are there, versions are the locked ones."""
 
 from __future__ import annotations
 

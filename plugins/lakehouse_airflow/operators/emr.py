@@ -85,20 +85,19 @@ class EmrTransformOperator(TransformJobOperator, EmrServerlessStartJobOperator):
 
     def execute_complete(self, context: Any, event: dict[str, Any] | None = None) -> Any:
         """Read the report; the batch. A job that still goes on is cancelled."""
-        told = validate_execute_complete_event(event)
-        job = told["job_details"]
-        if told["status"] == "success":
+        if validate_execute_complete_event(event)["status"] == "success":
             return self.answer(context)
-        where = {"applicationId": job["application_id"], "jobRunId": job["job_id"]}
         try:
-            state = self.hook.conn.get_job_run(**where)["jobRun"]["state"]
+            # The event of a failure does not say which job it was.
+            job = self._latest(self.ask(context).name)
+            state = job["state"]
             if state not in EmrServerlessHook.JOB_TERMINAL_STATES:
-                self.hook.conn.cancel_job_run(**where)
+                self.hook.conn.cancel_job_run(applicationId=self.application_id, jobRunId=job["id"])
                 state = f"{state} for too long, and was cancelled"
         except ClientError as error:
             raise self._refused(error) from None
-        log = f"{self._jobs().logs}applications/{job['application_id']}/jobs/{job['job_id']}/SPARK_DRIVER/"
-        return self.failed(context, f"{job['job_id']} of EMR Serverless was {state}", log)
+        log = f"{self._jobs().logs}applications/{self.application_id}/jobs/{job['id']}/SPARK_DRIVER/"
+        return self.failed(context, f"{job['id']} of EMR Serverless was {state}", log)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """As Airflow does; nobody watches the job any more where its trigger failed or timed out: it is cancelled."""
@@ -110,11 +109,23 @@ class EmrTransformOperator(TransformJobOperator, EmrServerlessStartJobOperator):
 
     def cancel_earlier(self, name: str) -> None:
         """Cancel the jobs of this name that still go on: those of this run at this table."""
-        going = sorted(set(EmrServerlessHook.JOB_INTERMEDIATE_STATES) - {"CANCELLING"})
-        pages = self.hook.conn.get_paginator("list_job_runs").paginate(applicationId=self.application_id, states=going)
-        for job in (job for page in pages for job in page["jobRuns"] if job.get("name") == name):
+        going = sorted(set(EmrServerlessHook.JOB_INTERMEDIATE_STATES))
+        for job in self._named(name, states=going):
             self.log.warning("Cancelling job run %s of an earlier attempt", job["id"])
             self.hook.conn.cancel_job_run(applicationId=self.application_id, jobRunId=job["id"])
+
+    def _latest(self, name: str) -> dict[str, Any]:
+        jobs = sorted(self._named(name), key=lambda job: job["createdAt"])
+        if not jobs:
+            raise JobFailed(
+                f"{self.table}: EMR Serverless knows no job '{name}'.", "Clear the task: it starts another."
+            )
+        return jobs[-1]
+
+    def _named(self, name: str, **only: Any) -> list[dict[str, Any]]:
+        """Job runs of the application that have this name."""
+        pages = self.hook.conn.get_paginator("list_job_runs").paginate(applicationId=self.application_id, **only)
+        return [job for page in pages for job in page["jobRuns"] if job.get("name") == name]
 
     def _refused(self, error: ClientError) -> Exception:
         code = error.response["Error"]["Code"]
