@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +31,7 @@ from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.sections import EmrJobs
 from lakehouse_airflow.operators.emr import EmrTransformOperator
 from lakehouse_airflow.operators.job import JobFailed
+from tests.dags.test_policy import HEAVY, ROOT
 from tests.stores import BUCKET, aws_endpoint, s3
 
 __all__ = ["aws_endpoint", "s3"]
@@ -273,3 +276,65 @@ def test_without_the_section_there_is_no_such_task(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ConfigError, match=r"no spark.jobs of kind emr_serverless"):
         task()
     config.settings.cache_clear()
+
+
+#: Executes the daily DAG with `spark.jobs` as told: each task's operator, what it waits for, and what was imported.
+PROBE = """
+import dataclasses, json, runpy, sys
+import airflow.sdk
+from lakehouse import config, sections
+told = json.loads(sys.argv[2])
+loaded = config.load()
+jobs = sections.JOBS[told["kind"]].model_validate(told) if told else None
+config.load = lambda environ=None: dataclasses.replace(loaded, jobs=jobs)
+made = runpy.run_path(sys.argv[1])
+(dag,) = [value for value in made.values() if isinstance(value, airflow.sdk.DAG)]
+tasks = {task.task_id: [task.task_type, sorted(task.upstream_task_ids)] for task in dag.tasks}
+print(json.dumps({"tasks": tasks, "modules": sorted({name.partition(".")[0] for name in sys.modules})}))
+"""
+CHOICES = {
+    "SparkTransformOperator": None,
+    "SubmitTransformOperator": {"kind": "spark_submit", "package": "/packages/lakehouse-0.json"},
+    "EmrTransformOperator": {
+        "kind": "emr_serverless", "package": "s3://x/lakehouse-0.json", "application": "00x0", "role": ROLE,
+        "logs": "s3://x/logs/",
+    },
+}  # fmt: skip
+
+
+def test_the_configuration_chooses_and_only_transforms_change(airflow_environment: dict[str, str]):
+    shown = {}
+    for operator, told in CHOICES.items():
+        argv = [sys.executable, "-c", PROBE, str(ROOT / "dags" / "daily.py"), json.dumps(told)]
+        ran = subprocess.run(argv, env=airflow_environment, capture_output=True, text=True, timeout=120, check=False)
+        assert ran.returncode == 0, ran.stderr[-3000:]
+        shown[operator] = json.loads(ran.stdout.splitlines()[-1])
+        assert not set(HEAVY) & set(shown[operator]["modules"])
+        kinds = {task: kind for task, (kind, _) in shown[operator]["tasks"].items()}
+        assert {kind for task, kind in kinds.items() if task.endswith(".transform")} == {operator}
+    local = shown["SparkTransformOperator"]["tasks"]
+    for told in shown.values():
+        assert {task: waits for task, (_, waits) in told["tasks"].items()} == {
+            t: waits for t, (_, waits) in local.items()
+        }
+        others = {task: kind for task, (kind, _) in told["tasks"].items() if not task.endswith(".transform")}
+        assert others == {task: kind for task, (kind, _) in local.items() if not task.endswith(".transform")}
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("{kind: yarn}", "spark.jobs.kind 'yarn' is not known"),
+        ("{kind: spark_submit}", "spark.jobs.package"),
+        ("{kind: spark_submit, package: x, master: y}", "spark.jobs.master"),
+        ("{kind: emr_serverless, package: dist/x.json, application: a, role: x, logs: s3://x/}", "spark.jobs.package"),
+    ],
+)
+def test_a_wrong_section_is_named(section: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "include" / "config"
+    folder.mkdir(parents=True)
+    local = (ROOT / "include/config/local.yaml").read_text()
+    (folder / "local.yaml").write_text(local.replace("spark:\n", f"spark:\n  jobs: {section}\n", 1))
+    monkeypatch.setattr(config, "PROJECT", tmp_path)
+    with pytest.raises(ConfigError, match=told):
+        config.load({"LAKEHOUSE_HOME": str(tmp_path)})
