@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from lakehouse.errors import ConfigError
-from lakehouse.sections import MetricsSettings, Target, WarehouseSettings
+from lakehouse.sections import JOBS, EmrJobs, MetricsSettings, SubmitJobs, Target, WarehouseSettings
 
 _Section = TypeVar("_Section", bound=BaseModel)
 
@@ -37,6 +37,8 @@ class Settings:
     cache: Path
     #: Spark Connect endpoint (sc://host:port/;token=...); empty means `LAKEHOUSE_SPARK_REMOTE` must say.
     spark_remote: str
+    #: How transforms run as batch jobs; None: on the Connect endpoint, like everything else.
+    jobs: SubmitJobs | EmrJobs | None
     #: Folder of the resolved Spark jars.
     spark_jars: Path
     #: Kind of the published watermark copy: sqlite or ssm.
@@ -85,6 +87,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         lake=text("lake"),
         cache=cache,
         spark_remote=env.get("LAKEHOUSE_SPARK_REMOTE") or text("spark", "remote"),
+        jobs=_jobs(source, _filled(raw.get("spark", {}).get("jobs"), home, cache)),
         spark_jars=Path(text("spark", "jars")),
         watermark_store=text("watermarks", "store"),
         watermark_location=text("watermarks", "location"),
@@ -105,6 +108,16 @@ def _filled(value: Any, home: Path, cache: Path) -> Any:
     if isinstance(value, list):
         return [_filled(part, home, cache) for part in value]
     return value.format(home=home, cache=cache) if isinstance(value, str) else value
+
+
+def _jobs(source: Path, raw: Any) -> SubmitJobs | EmrJobs | None:
+    """The section of the kind it says. Raises ConfigError."""
+    if not raw:
+        return None
+    kind = raw.get("kind") if isinstance(raw, dict) else raw
+    if kind not in JOBS:
+        raise ConfigError(f"{source}: spark.jobs.kind '{kind}' is not known.", f"Use one of: {', '.join(JOBS)}.")
+    return _section(source, "spark.jobs", raw, JOBS[kind])
 
 
 def _section(source: Path, name: str, raw: Any, model: type[_Section]) -> _Section:

@@ -6,6 +6,7 @@ Layout under the lake root:
     _landing/<layer>/<table>/<batch>/<load>/      Arrow extracts as Parquet, as the source gave them
     _stream/<layer>/<table>/                      raw records of its topic (a Delta table), where it stands
     _errors/<layer>/<table>/dt=<day>/run_id=<id>/ the error lane as JSON lines
+    _jobs/<id>/                                   what a batch job was given, and its report
     ops/<name>/                                   ledger, quarantine, quality
 """
 
@@ -54,6 +55,11 @@ def error_lane(name: str, day: str, run_id: str) -> str:
     """Folder of one load's quarantined rows as JSON lines; `day` is YYYY-MM-DD, `run_id` the batch's uuid (CON-3)."""
     layer, _, short = name.partition(".")
     return f"{lake()}/_errors/{layer}/{short}/dt={day}/run_id={run_id}"
+
+
+def job(job_id: str) -> str:
+    """Folder of what a batch job was given, and of its report."""
+    return f"{lake()}/_jobs/{job_id}"
 
 
 def ops(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Sections of a configuration that have a shape of their own: `aws` and `metrics`. Plain values, no client.
+"""Sections of a configuration that have a shape of their own: `aws`, `metrics`, `spark.jobs`. Plain values, no client.
 
 Without `aws` nothing is made in AWS, and no task registers tables; without `metrics` nothing is measured.
 """
@@ -55,6 +55,39 @@ class Alarms(Strict):
     watermark_lag_seconds: Annotated[int, Field(ge=60)] = 100800
     #: Part of a contract's quarantineThreshold from which quarantine is worth a look; at all of it the load fails.
     quarantine_share_of_threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class SubmitJobs(Strict):
+    """Transforms are submitted by spark-submit, to the master that an Airflow connection of type `spark` names."""
+
+    kind: Literal["spark_submit"]
+    #: The manifest of a package, on disk or S3.
+    package: str
+    connection: str = "spark_default"
+    #: Further settings of Spark.
+    conf: dict[str, str] = {}
+
+
+class EmrJobs(Strict):
+    """Transforms are jobs of an EMR Serverless application, reached by the connection `aws_default`."""
+
+    kind: Literal["emr_serverless"]
+    #: The manifest of a package, on S3.
+    package: Annotated[str, Field(pattern=r"^s3a?://[^/]+/.+\.json$")]
+    #: Id of the application, as infra/compute.yaml puts it out.
+    application: Annotated[str, Field(pattern=r"^[0-9a-z]{1,64}$")]
+    #: ARN of the role that jobs run as.
+    role: Annotated[str, Field(pattern=r"^arn:\S+:role/\S+$")]
+    #: s3:// prefix of the drivers' and executors' logs.
+    logs: Annotated[str, Field(pattern=r"^s3://[^/]+/.*$")]
+    #: Seconds between two questions how a job stands, and how often it is asked; then it is cancelled.
+    poll_seconds: Annotated[int, Field(ge=1)] = 20
+    polls: Annotated[int, Field(ge=1)] = 180
+    conf: dict[str, str] = {}
+
+
+#: What `spark.jobs.kind` may be.
+JOBS: dict[str, type[SubmitJobs] | type[EmrJobs]] = {"spark_submit": SubmitJobs, "emr_serverless": EmrJobs}
 
 
 class Target(Strict):

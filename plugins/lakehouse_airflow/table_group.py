@@ -54,6 +54,21 @@ def table_groups(manifest: Manifest) -> None:
         _register(wiring)
 
 
+def transformer() -> Any:
+    """The operator that transforms go by: what `spark.jobs` of the configuration says, else the Connect endpoint."""
+    jobs = settings().jobs
+    if jobs is None:
+        return SparkTransformOperator
+    # Here, for a provider's operators need not be imported by a DAG file that has none of them.
+    if jobs.kind == "emr_serverless":
+        from lakehouse_airflow.operators.emr import EmrTransformOperator
+
+        return EmrTransformOperator
+    from lakehouse_airflow.operators.submit import SubmitTransformOperator
+
+    return SubmitTransformOperator
+
+
 def _register(wiring: _Wiring) -> None:
     """Nobody in the lakehouse reads by the catalog, so nothing waits for this."""
     for name, publish in wiring.publishes.items():
@@ -75,13 +90,9 @@ def _add_table(entry: Entry, manifest: Manifest, wiring: _Wiring) -> None:
                     pool=SPARK_POOL,
                 )
                 stream >> extract
-            transform = SparkTransformOperator(
-                task_id="transform", table=entry.name, batch=extract.output, pool=SPARK_POOL
-            )
+            transform = transformer()(task_id="transform", table=entry.name, batch=extract.output, pool=SPARK_POOL)
         else:
-            transform = SparkTransformOperator(
-                task_id="transform", table=entry.name, candidates=candidates, pool=SPARK_POOL
-            )
+            transform = transformer()(task_id="transform", table=entry.name, candidates=candidates, pool=SPARK_POOL)
             [wiring.publishes[name] for name in entry.reads if name in wiring.publishes] >> transform
         gate = DataQualityGateOperator(
             task_id="dq_gate", table=entry.name, batch=transform.output, candidates=candidates, pool=SPARK_POOL

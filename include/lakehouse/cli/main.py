@@ -19,6 +19,7 @@ from lakehouse.cli import (
     intervals,
     metrics,
     optimize,
+    package,
     plan,
     quarantine,
     query,
@@ -66,6 +67,7 @@ app.command()(test.test)
 app.command()(optimize.optimize)
 app.command()(plan.plan)
 app.command()(metrics.metrics)
+app.command()(package.package)
 app.command()(demo.demo)
 
 

@@ -17,6 +17,14 @@ from lakehouse.spark.skew import SKEW
 #: The server's main class; it ships with pyspark.
 MAIN_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
+#: Few cores and small data: the defaults (200, 50, 32) spend their time on scheduling.
+#: VACUUM took 37-124 s with them, 4-6 s with these. A cluster keeps the defaults.
+FEW_CORES: dict[str, str] = {
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+}
+
 #: What every session of the server starts with.
 SESSION_CONF: dict[str, str] = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -29,11 +37,7 @@ SESSION_CONF: dict[str, str] = {
     "spark.databricks.delta.schema.autoMerge.enabled": "false",
     # A branch lives for one batch: nobody would read its checksum, and the first one costs a job over the whole log.
     "spark.databricks.delta.writeChecksumFile.enabled": "false",
-    # Few cores and small data: the defaults (200, 50, 32) spend their time on scheduling.
-    # VACUUM took 37-124 s with them, 4-6 s with these.
-    "spark.sql.shuffle.partitions": "4",
-    "spark.databricks.delta.snapshotPartitions": "2",
-    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    **FEW_CORES,
     **SKEW,
     # The options of a stream may hold a login.
     "spark.sql.redaction.string.regex": r"(?i)password=[^;]*;",

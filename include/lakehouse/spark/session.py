@@ -1,5 +1,6 @@
-"""Opens sessions on the Spark Connect server: one a process, or one of its own for an attempt at a batch.
+"""Opens sessions: on the Spark Connect server, or, in a driver that spark-submit started, in that driver itself.
 
+One a process, or one of its own for an attempt at a batch; whoever computes on it does not know which kind it is.
 Not for starting a server (see `lakehouse.spark.server`). A server that is absent or hangs is told within 10 seconds.
 """
 
@@ -17,6 +18,7 @@ from uuid import UUID, uuid5
 
 from lakehouse.config import settings
 from lakehouse.errors import LakehouseError
+from lakehouse.spark import driver
 from lakehouse.spark.skew import SKEW
 
 if TYPE_CHECKING:
@@ -62,8 +64,17 @@ def connect(job: str, session_id: str | None = None, endpoint: str = "") -> Spar
 
     `endpoint` is another server than the configured one.
 
+    In a submitted driver it is one of the driver's, whatever server is configured, and nobody else can name it.
     Raises SparkUnavailable within about 10 seconds where no server answers, and at once where the token is refused.
     """
+    spark = driver.new_session() if driver.submitted() else _remote(session_id, endpoint)
+    for name, value in SKEW.items():
+        spark.conf.set(name, value)
+    spark.addTag("".join(c if c.isalnum() or c in "._-" else "_" for c in job))
+    return spark
+
+
+def _remote(session_id: str | None, endpoint: str) -> SparkSession:
     url = _url(session_id, endpoint)
     _probe(url)
     shown = _shown(url)
@@ -88,9 +99,6 @@ def connect(job: str, session_id: str | None = None, endpoint: str = "") -> Spar
             f"The Spark Connect server at {_shown(url)} opened no session: {error}", _REMEDY
         ) from error
     _open[spark] = os.getpid()
-    for name, value in SKEW.items():
-        spark.conf.set(name, value)
-    spark.addTag("".join(c if c.isalnum() or c in "._-" else "_" for c in job))
     return spark
 
 
@@ -101,6 +109,14 @@ def connected(job: str, session_id: str | None = None, endpoint: str = "") -> It
     Raises what `connect` raises, SparkUnavailable where the server ends meanwhile, and Fenced where a later attempt
     closed the session.
     """
+    if driver.submitted():
+        # Stopping it would stop the context that the job's other sessions share.
+        spark = connect(job)
+        try:
+            yield spark
+        finally:
+            spark.clearTags()
+        return
     from pyspark.errors.exceptions.connect import SparkConnectException
 
     spark = connect(job, session_id, endpoint)
@@ -131,7 +147,8 @@ def gone(error: Exception) -> bool:
 def session(job: str = "lakehouse") -> SparkSession:
     """This process's session, opened at the first call and reused until it is stopped. Raises SparkUnavailable."""
     global _current
-    if _current is None or _current[0] != os.getpid() or _current[1].is_stopped:
+    stopped = _current is not None and not driver.submitted() and _current[1].is_stopped
+    if _current is None or _current[0] != os.getpid() or stopped:
         _current = (os.getpid(), connect(job))
     return _current[1]
 
@@ -147,7 +164,12 @@ def fence(session_id: str) -> None:
     A killed client does not stop its statement on the server, and a frozen one may wake and send the next: a closed id
     is refused from then on. One request, which is answered at once where no such session is open: it ended, or the
     server restarted since. Raises SparkUnavailable.
+
+    In a submitted driver there is no server to ask: whoever submits a job ends the earlier attempt's first, and one
+    that goes on nevertheless writes into its own branch, which nobody publishes.
     """
+    if driver.submitted():
+        return
     url = _url(session_id)
     _probe(url)
     from pyspark.errors.exceptions.connect import SparkConnectException

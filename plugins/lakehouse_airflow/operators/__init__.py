@@ -1,6 +1,9 @@
 """The public operators: each one step of a table, usable by hand without the generator (see `table_group`).
 
-They pass a batch, a small dictionary, from one to the next: `batch=extract.output`.
+SparkTransformOperator has twins that do the same by batch jobs: EmrTransformOperator (`operators.emr`) and
+SubmitTransformOperator (`operators.submit`). They are not imported here, for they bring their providers along.
+
+All pass a batch, a small dictionary, from one to the next: `batch=extract.output`.
 """
 
 from lakehouse_airflow.operators.backfill import BackfillOperator
