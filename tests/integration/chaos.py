@@ -92,7 +92,9 @@ class Chaos:
     def _side_job(self, number: int) -> Job:
         kind = self.rng.choice(["optimize", "optimize", "replay", "replay", "backfill", "backfill from source"])
         tables = [
-            entry for entry in manifest.load().scheduled() if kind == "optimize" or entry.name.startswith("bronze.")
+            entry
+            for entry in manifest.load().scheduled().entries
+            if kind == "optimize" or entry.name.startswith("bronze.")
         ]
         table = self.rng.choice(sorted(entry.name for entry in tables))
         first = self.rng.randint(1, number)
