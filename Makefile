@@ -87,8 +87,8 @@ kill-matrix: $(DEV_STAMP)  ## death at every step of every kind of source, and i
 chaos: $(DEV_STAMP)  ## the daily run, upkeep, replays and backfills at once while anything dies; MINUTES=60 SEED=7; its log is docs/chaos.jsonl
 	@LAKEHOUSE_CHAOS_MINUTES=$(or $(MINUTES),60) LAKEHOUSE_KILL_SEED=$(or $(SEED),7) LAKEHOUSE_CHAOS_LOG=docs/chaos.jsonl $(BIN)/python -m pytest -s tests/integration/test_chaos.py::test_days_of_chaos_are_as_quiet_days
 
-thorough: $(DEV_STAMP)  ## properties with very many examples, longer races, months of random operations, every table in the week of faults, more deaths of the stream, five days of backfill
-	@LAKEHOUSE_RACE=50 LAKEHOUSE_MONTHS=20 LAKEHOUSE_WEEK=all LAKEHOUSE_BACKFILL_DAYS=5 LAKEHOUSE_DEATHS=3 $(BIN)/python -m pytest --hypothesis-profile=thorough tests/unit tests/engine tests/spark/test_delta_month.py tests/integration/test_week.py tests/integration/test_stream.py tests/e2e/test_backfill.py
+thorough: $(DEV_STAMP)  ## properties with very many examples, longer races, months of random operations, every table in the week of faults, three months without a fault, more deaths of the stream, five days of backfill
+	@LAKEHOUSE_RACE=50 LAKEHOUSE_MONTHS=20 LAKEHOUSE_WEEK=all LAKEHOUSE_BACKFILL_DAYS=5 LAKEHOUSE_DEATHS=3 $(BIN)/python -m pytest --hypothesis-profile=thorough tests/unit tests/engine tests/spark/test_delta_month.py tests/integration/test_week.py tests/integration/test_clean_months.py tests/integration/test_stream.py tests/e2e/test_backfill.py
 
 bench: $(DEV_STAMP)  ## what the promises about speed cost, measured; minutes, on a quiet machine
 	@$(BIN)/python -m bench.publish --output docs/benchmarks/publish.json

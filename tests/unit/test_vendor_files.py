@@ -57,6 +57,10 @@ def test_three_days_hold_every_oddity() -> None:
         ["late", "malformed_line", "", "truncated"],
         ["repaired", "resent", "", "", ""],
     ]
+    clean = Shop(replace(CONFIG, faults=False))
+    files = [file for n in range(7) for file in vendor_files(clean, n)]
+    assert {file.kind for file in files} == {"", "late", "resent"}
+    assert not any(file.rule for file in files)
     keys = [{file.key for file in vendor_files(shop, n)} for n in range(4)]
     assert "prices/south/2025-10-01.jsonl.gz" in keys[2] - keys[1]
     assert {"prices/north/2025-10-02.csv", "prices/east/2025-10-02.csv.gz"} <= keys[2] & keys[3]

@@ -36,7 +36,10 @@ _REMEDY = "Start it with `lakehouse sandbox up`, or check the endpoint in LAKEHO
 #: What the server says to a client whose session another one closed.
 _FENCED = ("SESSION_CLOSED", "OPERATION_CANCELED")
 #: What a client hears when the server ended under it: from gRPC, or from the server that came in its place.
-_GONE = ("StatusCode.UNAVAILABLE", "SESSION_CHANGED", "SESSION_NOT_FOUND", "OPERATION_NOT_FOUND")
+_GONE = (
+    *("StatusCode.UNAVAILABLE", "NO_ACTIVE_SESSION"),
+    *("SESSION_CHANGED", "SESSION_NOT_FOUND", "OPERATION_NOT_FOUND"),
+)
 _NAMESPACE = UUID("5b0d6d0e-2f4b-4c57-9d0a-6c1f2d7f0b51")
 
 #: This process's session and the process that opened it: a forked child must not use its parent's channel.

@@ -2,7 +2,8 @@
 
 Three vendors: north sends CSV, south JSON lines in gzip, east CSV in gzip. Every third day south is late, the day after
 east's file breaks off and a line of north's is cut, and the day after that east sends its file again whole and north
-yesterday's with new prices. Same configuration, same bytes. Nothing is sent here: see `lakehouse.sandbox.vendor`.
+yesterday's with new prices. In a shop without faults nothing is broken or cut. Same configuration, same bytes. Nothing
+is sent here: see `lakehouse.sandbox.vendor`.
 """
 
 from __future__ import annotations
@@ -53,8 +54,10 @@ def vendor_files(shop: Shop, n: int) -> list[VendorFile]:
         return [today["north"], today["east"]]
     if n % 3 == 2:
         late = replace(_file(shop, n - 1, "south"), kind="late")
+        if not shop.config.faults:
+            return [late, *today.values()]
         return [late, _malformed(today["north"]), today["south"], _truncated(today["east"])]
-    again = replace(_file(shop, n - 1, "east"), kind="repaired")
+    again = replace(_file(shop, n - 1, "east"), kind="repaired" if shop.config.faults else "resent")
     corrected = replace(_file(shop, n - 1, "north", raised=3), kind="resent")
     return [again, corrected, *today.values()]
 
