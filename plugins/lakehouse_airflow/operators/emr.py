@@ -89,7 +89,7 @@ class EmrTransformOperator(TransformJobOperator, EmrServerlessStartJobOperator):
             return self.answer(context)
         try:
             # The event of a failure does not say which job it was.
-            job = self._latest(self.ask(context).name)
+            job = self._latest(self.job_name_of(context))
             state = job["state"]
             if state not in EmrServerlessHook.JOB_TERMINAL_STATES:
                 self.hook.conn.cancel_job_run(applicationId=self.application_id, jobRunId=job["id"])
@@ -104,7 +104,7 @@ class EmrTransformOperator(TransformJobOperator, EmrServerlessStartJobOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralError, TaskDeferralTimeout):
-            self.cancel_earlier(self.ask(context).name)
+            self.cancel_earlier(self.job_name_of(context))
             raise
 
     def cancel_earlier(self, name: str) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from lakehouse.errors import ConfigError, LakehouseError
-from lakehouse_airflow.operators.table import TableOperator
+from lakehouse_airflow.operators.transform import TransformOperator
 
 if TYPE_CHECKING:
     from lakehouse.jobs.order import Order
@@ -37,29 +39,11 @@ class Asked:
     package: Placed
 
 
-class TransformJobOperator(TableOperator):
-    """A table's transform as a batch job: what SparkTransformOperator does, elsewhere. Not for use by itself.
-
-    :param table: `layer.table`.
-    :param batch: the extract's batch, for a bronze table.
-    :param candidates: batches of tables in the same publish group that this table reads before they are published.
-    """
-
-    step = "transform"
-    ui_color = "#f5e6c8"
-
-    def __init__(
-        self, *, batch: dict[str, Any] | None = None, candidates: Sequence[dict[str, Any]] | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.batch = batch
-        self.candidates = candidates
+class TransformJobOperator(TransformOperator):
+    """A table's transform as a batch job: what SparkTransformOperator does, elsewhere. Not for use by itself."""
 
     def ask(self, context: Mapping[str, Any]) -> Asked:
         """The job of this attempt, its batches laid where it finds them. Raises SubmitRefused."""
-        import hashlib
-        import os
-
         from lakehouse import paths
         from lakehouse.config import settings
         from lakehouse.jobs import order, submit
@@ -73,9 +57,16 @@ class TransformJobOperator(TableOperator):
         given = [*([self.batch] if self.batch else []), *(self.candidates or ())]
         place = paths.job(job_id)
         order.give(place, [Batch.from_dict(value) for value in given])
-        family = hashlib.sha256(f"{self.table}|{run.run_id}".encode()).hexdigest()[:12]
         asked = order.Order((self.table,), run, folder=place, config=os.environ.get("LAKEHOUSE_CONFIG", ""))
-        return Asked(job_id, f"{self.table} {run.run_date} {family}", asked, submit.placed(jobs.package))
+        return Asked(job_id, self.job_name_of(context), asked, submit.placed(jobs.package))
+
+    def job_name_of(self, context: Mapping[str, Any]) -> str:
+        """What the jobs of all attempts of this run at this table are called."""
+        from lakehouse_airflow.context import run_of
+
+        run = run_of(context)
+        family = hashlib.sha256(f"{self.table}|{run.run_id}".encode()).hexdigest()[:12]
+        return f"{self.table} {run.run_date} {family}"
 
     def job_id_of(self, context: Mapping[str, Any]) -> str:
         """A uuid that this try of this task implies: whoever resumes it finds its job without remembering one."""

@@ -8,10 +8,8 @@ from typing import Any
 from lakehouse_airflow.operators.table import TableOperator, batches_by_table, without_retry
 
 
-class SparkTransformOperator(TableOperator):
-    """Bronze: judge the landed rows of `batch`. Silver, gold: run transform.sql. Returns the batch with its branch.
-
-    Nothing published changes; a killed attempt can hurt nothing but its own branch.
+class TransformOperator(TableOperator):
+    """A table's transform, wherever it is done: what it is given. Not for use by itself.
 
     :param table: `layer.table`.
     :param batch: the extract's batch, for a bronze table.
@@ -28,6 +26,17 @@ class SparkTransformOperator(TableOperator):
         super().__init__(**kwargs)
         self.batch = batch
         self.candidates = candidates
+
+
+class SparkTransformOperator(TransformOperator):
+    """Bronze: judge the landed rows of `batch`. Silver, gold: run transform.sql. Returns the batch with its branch.
+
+    Nothing published changes; a killed attempt can hurt nothing but its own branch.
+
+    :param table: `layer.table`.
+    :param batch: the extract's batch, for a bronze table.
+    :param candidates: batches of tables in the same publish group that this table reads before they are published.
+    """
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Work on a branch."""
