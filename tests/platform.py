@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from lakehouse.config import settings
 from lakehouse.sandbox import envfile, stack
+from lakehouse.sandbox.layout import Layout
+from lakehouse.sandbox.state import Record, StateFile
 
 
 @contextmanager
@@ -33,6 +37,18 @@ def platform_at(home: Path, *, airflow: bool, dags: Path | None = None) -> Itera
         os.environ.clear()
         os.environ.update(before)
         settings.cache_clear()
+
+
+def service(home: Path, name: str) -> Record:
+    """A service of the sandbox of `home`, as it was started."""
+    return StateFile(Layout(home).sandbox).load().services[name]
+
+
+def kill(home: Path, name: str) -> None:
+    """SIGKILL a service, and return when it has ended: until then it still answers, and would be taken for healthy."""
+    process = psutil.Process(service(home, name).pid)
+    process.kill()
+    process.wait(60)
 
 
 def bring_back(home: Path, *, stream: bool = False) -> None:

@@ -15,14 +15,10 @@ from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import psutil
-
 from lakehouse import manifest
 from lakehouse.killpoints import POINTS
-from lakehouse.sandbox.layout import Layout
-from lakehouse.sandbox.state import StateFile
 from tests.integration.attempt import begin_command
-from tests.platform import bring_back
+from tests.platform import bring_back, kill
 from tests.shop import CONFIG
 
 #: Commands at once, the daily run among them.
@@ -51,13 +47,12 @@ class Job:
 
 @dataclass
 class Running:
-    """A command at work, and what it is to die of."""
+    """A command at work, and when it is to die."""
 
     job: Job
     process: BaseProcess
     said: Path
-    #: A kill point, or a moment of the monotonic clock.
-    point: str
+    #: Of the monotonic clock; infinite for one that dies at a kill point, or not at all.
     moment: float
 
 
@@ -115,11 +110,11 @@ class Chaos:
             else:
                 moment = time.monotonic() + self.rng.uniform(0, SOON)
         job.starts += 1
-        said = self.home / "said" / f"{sum(self.count.values())}-{job.name.replace(' ', '-')}-{job.starts}.txt"
+        said = self.home / "said" / f"{self.count['begun']}-{job.name.replace(' ', '-')}-{job.starts}.txt"
         said.parent.mkdir(exist_ok=True)
         said.write_text("")
         process = begin_command(job.words, said, point)
-        self._running[process.sentinel] = Running(job, process, said, point, moment)
+        self._running[process.sentinel] = Running(job, process, said, moment)
         self.count["begun"] += 1
         self.tell("begin", job=job.name, words=" ".join(job.words), start=job.starts, dies_at=point or _soon(moment))
 
@@ -153,9 +148,7 @@ class Chaos:
             self._start(job)
 
     def _kill_spark(self) -> None:
-        server = psutil.Process(StateFile(Layout(self.stand_ins).sandbox).load().services["spark"].pid)
-        server.kill()
-        server.wait(60)
+        kill(self.stand_ins, "spark")
         self.count["Spark killed"] += 1
         self.tell("kill", what="Spark")
         bring_back(self.stand_ins)

@@ -17,13 +17,11 @@ import pytest
 
 from lakehouse import manifest
 from lakehouse.books import books
-from lakehouse.sandbox.layout import Layout
-from lakehouse.sandbox.state import StateFile
 from tests.integration.attempt import begin_command, end_of, warm_up
 from tests.integration.chaos import Chaos, daily, difference, quietly
 from tests.integration.conftest import Lakehouse, lake_at
 from tests.integration.test_pipeline import put, things
-from tests.platform import bring_back
+from tests.platform import bring_back, service
 from tests.shop import Sources, adopt
 
 __all__ = ["things"]
@@ -91,7 +89,7 @@ def test_a_server_that_ends_under_a_gate_is_told_as_that(things: Lakehouse, stan
     """Neither as a stack trace nor as the fault of a rule."""
     put(things, (1, "2025-10-01 10:00:00", 1, "a"))
     said = tmp_path / "said.txt"
-    words, pid = ["run", "bronze.things"], StateFile(Layout(stand_ins).sandbox).load().services["spark"].pid
+    words, pid = ["run", "bronze.things"], service(stand_ins, "spark").pid
     assert end_of(begin_command(words, said, table="bronze.things", statement="dq_gate 1", pid=pid)) == 1
     bring_back(stand_ins)
     assert "ended meanwhile" in said.read_text()

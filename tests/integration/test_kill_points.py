@@ -26,14 +26,12 @@ from lakehouse.ingest.landing import WHOLE, landing_files, slices_of
 from lakehouse.ledger.state import covered
 from lakehouse.pipeline.batch import Batch
 from lakehouse.sandbox import ports
-from lakehouse.sandbox.layout import Layout
-from lakehouse.sandbox.state import StateFile
 from lakehouse.spark import session_id
 from tests.integration import kill_matrix
 from tests.integration.attempt import STATEMENTS, await_frozen, begin, begin_statement, end_of, warm_up
 from tests.integration.conftest import Lakehouse, lake_at
 from tests.integration.kill_matrix import ALL, CASES, COMPUTED, GOOD, INPUT, ORDERS, PRICES, Case, Told
-from tests.platform import bring_back
+from tests.platform import bring_back, service
 from tests.shop import Sources, adopt
 
 FIRST, SECOND = ("2025-10-01", "2025-10-02"), ("2025-10-02", "2025-10-03")
@@ -264,17 +262,13 @@ def next_attempt(left: Found, then: Found, batch: Batch) -> str:
     return ", ".join(said)
 
 
-def spark_server(stand_ins: Path) -> Any:
-    return StateFile(Layout(stand_ins).sandbox).load().services["spark"]
-
-
 def kill_worker(case: Case, stand_ins: Path) -> None:
     assert end_of(begin(case.table, *SECOND, case.where)) == -signal.SIGKILL, "the point was not reached"
 
 
 def kill_spark(case: Case, stand_ins: Path) -> None:
     """The server comes back, on its port, while the attempt still hopes for it; then that one ends, well or not."""
-    server = spark_server(stand_ins)
+    server = service(stand_ins, "spark")
     attempt = begin(case.table, *SECOND, statement=case.where, pid=server.pid)
     while not ports.is_free(server.port):
         assert attempt.is_alive(), "the statement was not reached"

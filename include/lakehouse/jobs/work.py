@@ -27,17 +27,16 @@ def main(arguments: Sequence[str], package: str) -> int:
         batches = do(asked)
         told = {"package": package, "application": _application(), "batches": [batch.to_dict() for batch in batches]}
         order.report(asked.folder, told)
-    except LakehouseError as error:
-        sys.stderr.write(f"error: {error}\n")
-        if asked:
-            told = {"type": type(error).__name__, "what": error.what, "remedy": error.remedy}
-            order.report(asked.folder, {"package": package, "error": told})
-        return 1
     except Exception as error:
-        # Nobody but the driver's log is told more: a text of Spark's may quote a row.
-        traceback.print_exc()
+        if isinstance(error, LakehouseError):
+            sys.stderr.write(f"error: {error}\n")
+            what, remedy = error.what, error.remedy
+        else:
+            # Nobody but the driver's log is told more: a text of Spark's may quote a row.
+            traceback.print_exc()
+            what, remedy = "The job broke.", "Read its driver's log."
         if asked:
-            told = {"type": type(error).__name__, "what": "The job broke.", "remedy": "Read its driver's log."}
+            told = {"type": type(error).__name__, "what": what, "remedy": remedy}
             order.report(asked.folder, {"package": package, "error": told})
         return 1
     finally:

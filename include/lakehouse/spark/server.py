@@ -95,7 +95,7 @@ def connect_command(
     S3 is reached; its secrets travel in the environment too. `java`: more options of Java, in place of the archive of
     classes (see `classes`). Raises JavaMissing or JarsMissing.
     """
-    known = access or aws.access()
+    known, local = access or aws.access(), master.startswith("local")
     folders = {name: work.resolve() / name for name in ("conf", "local", "warehouse", "tmp")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def connect_command(
         SMALL_DATA_JAVA if small_data else "",
         f'-Djava.io.tmpdir="{folders["tmp"]}"',
         f'-Dlog4j2.configurationFile="{folders["conf"] / "log4j2.properties"}"',
-        java or (shared_classes() if master.startswith("local") else ""),
+        java or (shared_classes() if local else ""),
     ]
     settings = {
         **SESSION_CONF,
@@ -120,7 +120,7 @@ def connect_command(
         "spark.ui.showConsoleProgress": "false",
         "spark.local.dir": str(folders["local"]),
         "spark.sql.warehouse.dir": folders["warehouse"].as_uri(),
-        **_jars(master),
+        **_jars(local),
         **s3a_conf(known),
         **(SMALL_DATA_CONF if small_data else {}),
         **(conf or {}),
@@ -147,9 +147,9 @@ def connect_command(
     return [*submit, "--class", MAIN_CLASS, "spark-internal"], environment
 
 
-def _jars(master: str) -> dict[str, str]:
+def _jars(local: bool) -> dict[str, str]:
     """How a server comes by its jars: from its class path, or, where others work for it, by handing them out."""
-    if master.startswith("local"):
+    if local:
         return {"spark.driver.extraClassPath": ":".join(map(str, resolve_jars()))}
     return {"spark.jars": ",".join(jar.as_uri() for jar in resolve_jars())}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING
 
@@ -78,8 +78,7 @@ def plan(contract: Contract, held: Held, whole: bool = False) -> Load:
         )
     columns = targets(contract, frozenset(c.name for c in schema_columns(path)))
     load = Load(contract, columns, version, table_id(path, version), held.version, "")
-    why = "it was asked for" if whole else _why(load, held)
-    return Load(contract, columns, version, load.table_id, held.version, why)
+    return replace(load, why="it was asked for" if whole else _why(load, held))
 
 
 def _why(load: Load, held: Held) -> str:
@@ -99,16 +98,14 @@ def batches(load: Load) -> Iterator[pa.RecordBatch]:
     """The rows that go, a few at a time: the table's columns, CHANGE and VERSION. Nothing where nothing changed."""
     import pyarrow as pa
 
-    from lakehouse.delta import changes, dataset
+    from lakehouse.delta import changes
 
     names = [c.name for c in load.columns]
     if not load.why:
         if load.since < load.version:
             yield from changes(load.path, load.since + 1, load.version, names)
         return
-    found = dataset(load.path, version=load.version)
-    assert found is not None
-    for batch in found.to_batches(columns=names, batch_size=ROWS, batch_readahead=2, fragment_readahead=1):
+    for batch in _rows(load, names):
         count = batch.num_rows
         extra = [pa.array(["insert"] * count, pa.string()), pa.array([load.version] * count, pa.int64())]
         yield pa.RecordBatch.from_arrays([*batch.columns, *extra], names=[*names, CHANGE, VERSION])
@@ -119,14 +116,9 @@ def totals(load: Load) -> list[int | Decimal | None]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from lakehouse.delta import dataset
-
     rows = 0
     sums: list[Decimal | None] = [None] * len(load.measures)
-    found = dataset(load.path, version=load.version)
-    assert found is not None
-    names = [c.name for c in load.measures]
-    for batch in found.to_batches(columns=names, batch_size=ROWS, batch_readahead=2, fragment_readahead=1):
+    for batch in _rows(load, [c.name for c in load.measures]):
         rows += batch.num_rows
         for place, values in enumerate(batch.columns):
             scale = values.type.scale if pa.types.is_decimal(values.type) else 0
@@ -135,15 +127,22 @@ def totals(load: Load) -> list[int | Decimal | None]:
     return [rows, *sums]
 
 
+def _rows(load: Load, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """These columns of the version, a few rows at a time."""
+    from lakehouse.delta import dataset
+
+    found = dataset(load.path, version=load.version)
+    assert found is not None
+    batches: Iterator[pa.RecordBatch] = found.to_batches(
+        columns=list(names), batch_size=ROWS, batch_readahead=2, fragment_readahead=1
+    )
+    return batches
+
+
 def _plus(one: Decimal | None, other: Decimal | None) -> Decimal | None:
     if one is None or other is None:
         return one if other is None else other
     return _EXACT.add(one, other)
-
-
-def behind(load: Load) -> int:
-    """Versions that the warehouse is behind."""
-    return load.version - load.since if load.since >= 0 else load.version + 1
 
 
 def compared(
