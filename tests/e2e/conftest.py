@@ -1,4 +1,7 @@
-"""One platform a session: the sandbox, a real scheduler, three days of the shop, its sources pictured each day."""
+"""One platform a session: the sandbox, a real scheduler, three days of the shop, its sources pictured each day.
+
+After the second day somebody triggers the daily run by hand.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,20 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse import connections, paths
+from lakehouse import connections, paths, watermarks
 from lakehouse.config import PROJECT
 from lakehouse.manifest import Manifest, load
 from lakehouse.sandbox.demo import DAG, Demo, Summary
 from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.rest import Airflow
+from lakehouse.sandbox.rest_results import DagRun
 from lakehouse.sandbox.shop.snapshot import snapshot
 from lakehouse.sandbox.web import store
 from tests.platform import platform_at
@@ -46,6 +50,10 @@ class Platform:
     sources: dict[int, dict[str, Path]] = field(default_factory=dict)
     #: day number -> {table: version} after that day's run.
     versions: dict[int, dict[str, int]] = field(default_factory=dict)
+    #: What the trigger by hand was: the watermarks before it, when it began, how it ended.
+    marks: dict[str, datetime] = field(default_factory=dict)
+    triggered: datetime | None = None
+    by_hand: DagRun | None = None
 
 
 def picture(home: Path, day: int) -> dict[str, Path]:
@@ -78,6 +86,15 @@ class RecordingDemo(Demo):
     def day(self, airflow: Airflow, low: datetime, high: datetime) -> None:
         super().day(airflow, low, high)
         self.platform.versions[self.number] = versions(self.platform.manifest)
+        if self.number == 2:
+            self.by_hand(airflow)
+
+    def by_hand(self, airflow: Airflow) -> None:
+        """Trigger the daily run as the UI does: without a logical date, with the form's own values."""
+        self.platform.marks, self.platform.triggered = watermarks.store().all(), datetime.now(UTC)
+        run = airflow.trigger(DAG)
+        assert run.logical_date is None
+        self.platform.by_hand = airflow.await_run(DAG, run.run_id, 400)
 
 
 def versions(manifest: Manifest) -> dict[str, int]:

@@ -67,8 +67,8 @@ def environment(site: Site) -> dict[str, str]:
         "SCHEDULER__USE_JOB_SCHEDULE": "False",
         "SCHEDULER__ENABLE_HEALTH_CHECK": "False",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "30",
-        # A file that changed is read at the next look all the same; the others, not every 30 seconds again.
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
+        # A file that changed is read at the next look all the same; the others, for new tables, more rarely.
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         "OPENLINEAGE__TRANSPORT": json.dumps(lineage),
         "OPENLINEAGE__NAMESPACE": "lakehouse",
         # By default every event forks the task's process.

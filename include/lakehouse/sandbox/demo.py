@@ -7,7 +7,7 @@ same days again clears their runs; content stays as it is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +19,6 @@ from lakehouse.sandbox import topic, vendor
 from lakehouse.sandbox.errors import SandboxBroken
 from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.rest import FINAL, Airflow
-from lakehouse.sandbox.rest_results import TaskInstance
 from lakehouse.sandbox.shop import ShopConfig
 from lakehouse.sandbox.shop.apply import apply_through
 from lakehouse.sandbox.web import store
@@ -27,8 +26,8 @@ from lakehouse.status import as_row, table_status
 
 DAG, STREAM_DAG = "lakehouse_daily", "lakehouse_stream"
 
-#: Seconds between looks at a run, and between listings of its tasks.
-STATE_PAUSE, LISTING_PAUSE = 1.0, 5.0
+#: Seconds between looks at a run, of which each costs the API server as much as a task does, and at its last tasks.
+PAUSE, LAST_PAUSE, LAST = 5.0, 1.0, 3
 
 #: Told (phase, what goes on in it).
 Progress = Callable[[str, str], None]
@@ -126,13 +125,12 @@ class Demo:
 
     def _await(self, airflow: Airflow, run_id: str) -> str:
         """Final state of the run, its progress told on the way."""
-        until, shown, looked = time.monotonic() + self.deadline, "", 0.0
+        until, shown, left = time.monotonic() + self.deadline, "", LAST + 1
         while True:
             state = airflow.dag_run(DAG, run_id).state
-            # Listing every task costs the API server as much as a task does: not at every look.
-            if state in FINAL or time.monotonic() - looked > LISTING_PAUSE:
-                looked = time.monotonic()
-                text = _progress(airflow.tasks(DAG, run_id))
+            if state in FINAL or left > LAST:
+                ended, of, running = airflow.progress(DAG, run_id)
+                text, left = f"{ended}/{of} tasks; {', '.join(running)}", of - ended
                 if text != shown:
                     self.progress(f"run {run_id.partition('__')[2]}", text)
                     shown = text
@@ -143,13 +141,7 @@ class Demo:
                     f"Run {run_id} was still {state} after {self.deadline:.0f} s ({shown}).",
                     f"Look at it in the UI: {self.summary.ui}/dags/{DAG}/runs/{run_id}.",
                 )
-            time.sleep(STATE_PAUSE)
-
-
-def _progress(tasks: Sequence[TaskInstance]) -> str:
-    ended = sum(t.state in ("success", "failed", "upstream_failed", "skipped") for t in tasks)
-    running = ", ".join(sorted(t.task_id for t in tasks if t.state == "running"))
-    return f"{ended}/{len(tasks)} tasks; {running}"
+            time.sleep(PAUSE if left > LAST else LAST_PAUSE)
 
 
 def seed(day: int) -> int:

@@ -19,6 +19,8 @@ from lakehouse.sandbox.rest_results import DagRun, ImportFailure, TaskInstance, 
 
 #: States in which a DAG run stays.
 FINAL = frozenset({"success", "failed"})
+#: States in which a task stays.
+ENDED = ("success", "failed", "upstream_failed", "skipped")
 
 
 class Airflow:
@@ -128,6 +130,14 @@ class Airflow:
         """The task instances of a run."""
         path = f"/dags/{dag_id}/dagRuns/{_quoted(run_id)}/taskInstances"
         return [task_instance(row) for row in self._pages(path, "task_instances", {})]
+
+    def progress(self, dag_id: str, run_id: str) -> tuple[int, int, list[str]]:
+        """(tasks ended, tasks, those that run) of a run, without listing them all."""
+        path = f"/dags/{dag_id}/dagRuns/{_quoted(run_id)}/taskInstances"
+        ended = self._call("GET", path, params={"state": list(ENDED), "limit": 1})["total_entries"]
+        of = self._call("GET", path, params={"limit": 1})["total_entries"]
+        running = self._pages(path, "task_instances", {"state": "running"})
+        return ended, of, sorted(task_instance(row).task_id for row in running)
 
     def clear(self, dag_id: str, run_id: str, only_failed: bool = False) -> int:
         """Let every task of a run (or only its failed ones) run again. Returns how many."""

@@ -137,19 +137,24 @@ def _late_orders(world: World, span: Span, rng: Random, known: list[int], goods:
         world.plant(span.n, "orders", "late", world.current["orders"][key])
 
 
+def _absent(world: World, comes: int, never: int) -> list[tuple[int, str]]:
+    """The member that comes a day late is life; the one that never comes is a fault."""
+    return [(comes, "late_dimension"), *([(never, "missing_dimension")] if world.config.faults else [])]
+
+
 def _early_orders(world: World, span: Span, rng: Random, known: list[int], goods: list[Row]) -> None:
-    """Orders that name a member which arrives tomorrow, and a member which never arrives."""
+    """Orders that name a member which arrives tomorrow, and, with faults, one which never arrives."""
     at = span.moment(rng, after_hours=12)
     comes, never = world.new_id("customers"), NEVER + span.n
     world.promised["customers"].append((comes, at - timedelta(seconds=90)))
-    for who, kind in ((comes, "late_dimension"), (never, "missing_dimension")):
+    for who, kind in _absent(world, comes, never):
         order, rows = place(world, rng, who, some(rng, goods, 2), at)
         commit(world, order, rows)
         schedule(world, rng, order, after=span.high)
         world.plant(span.n, "orders", kind, order, detail=f"customer_id {who}")
     soon = world.new_id("products")
     world.promised["products"].append((soon, at))
-    for what, kind in ((soon, "late_dimension"), (never, "missing_dimension")):
+    for what, kind in _absent(world, soon, never):
         new = {"product_id": what, "list_price": money(rng.randrange(500, 9_000))}
         order, rows = place(world, rng, rng.choice(known), [new], at)
         commit(world, order, rows)

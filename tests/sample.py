@@ -1,0 +1,86 @@
+"""Long tests: every run takes a few, each commit others; all with LAKEHOUSE_TESTS=all, as `make thorough` has it.
+
+`@pytest.mark.long(seconds)` marks a test, or a file whose tests share what takes long, with what it takes beside
+another worker. Those named on the command line are taken too. The longest files begin first.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+
+import pytest
+
+#: Seconds of long tests that a tier's run takes.
+BUDGET = int(os.environ.get("LAKEHOUSE_LONG_SECONDS") or 200)
+ALL = os.environ.get("LAKEHOUSE_TESTS") == "all"
+
+
+def seed() -> str:
+    """The commit, or LAKEHOUSE_SAMPLE: what decides which are taken."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    return os.environ.get("LAKEHOUSE_SAMPLE") or found or "no commit"
+
+
+def choose(seconds: Mapping[str, float], budget: float, seed: str) -> set[str]:
+    """As many of the names of `seconds` as `budget` holds, in an order that depends on `seed` alone."""
+    order, taken = sorted(seconds), set()
+    Random(seed).shuffle(order)
+    for name in order:
+        if seconds[name] <= budget:
+            taken.add(name)
+            budget -= seconds[name]
+    return taken
+
+
+def unit(item: pytest.Item) -> tuple[str, float] | None:
+    """(the test or file that is marked long, its seconds)."""
+    for node, mark in item.iter_markers_with_node("long"):
+        return node.nodeid, float(mark.args[0])
+    return None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the long tests that are not taken, and let the files with the longest begin."""
+    units = dict(filter(None, map(unit, items)))
+    named = config.option.keyword or any("::" in argument for argument in config.args)
+    taken = set(units) if ALL or named else choose(units, BUDGET, seed())
+    left_out = [item for item in items if (found := unit(item)) and found[0] not in taken]
+    files: dict[Path, float] = defaultdict(float)
+    for item in items:
+        found = unit(item)
+        files[item.path] += found[1] if found and found[0] in taken else 0
+    items[:] = [item for item in items if item not in left_out]
+    items.sort(key=lambda item: -files[item.path])
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        config.stash[LEFT_OUT] = len(left_out)
+
+
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells how many it left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Every worker collected the same."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)  # type: ignore[attr-defined]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was not run, and how to run it."""
+    if count := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(
+            f"{count} long tests left out, others with every commit (now {seed()}): `make thorough` runs them all."
+        )
