@@ -12,7 +12,7 @@ DEV_STAMP := $(VENV)/.complete-dev
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 LOCKS := requirements.txt requirements-dev.txt overrides.txt
 
-.PHONY: help setup setup-dev run down status test test-unit test-engine test-spark test-dags test-integration test-e2e lint format lock bench kill-matrix chaos thorough clean
+.PHONY: help setup setup-dev run down status test test-unit test-engine test-spark test-dags test-integration test-e2e test-all lint format lock bench kill-matrix chaos thorough clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -48,7 +48,7 @@ down: $(STAMP)  ## end every process of the sandbox
 status: $(STAMP)  ## every table at a glance
 	@$(BIN)/lakehouse status
 
-test: test-unit test-engine test-dags test-spark test-integration test-e2e  ## all tests, tier by tier
+test: test-unit test-engine test-dags test-spark test-integration test-e2e  ## every tier, under 20 minutes; of the long tests some, others with every commit
 
 test-unit: $(DEV_STAMP)  ## no JVM, no server; seconds
 	@$(PYTEST) tests/unit
@@ -82,13 +82,16 @@ format: $(DEV_STAMP)  ## ruff and sqlfluff, in place
 	@$(BIN)/sqlfluff fix --disable-progress-bar --quiet include/tables
 
 kill-matrix: $(DEV_STAMP)  ## death at every step of every kind of source, and its page; half an hour, or some: CASES="silver.products and Spark"
-	@LAKEHOUSE_KILL_MATRIX=all $(BIN)/python -m pytest tests/integration/test_kill_points.py $(if $(CASES),-k "$(CASES)")
+	@LAKEHOUSE_KILL_MATRIX=all LAKEHOUSE_TESTS=all $(BIN)/python -m pytest tests/integration/test_kill_points.py $(if $(CASES),-k "$(CASES)")
 
 chaos: $(DEV_STAMP)  ## the daily run, upkeep, replays and backfills at once while anything dies; MINUTES=60 SEED=7; its log is docs/chaos.jsonl
 	@LAKEHOUSE_CHAOS_MINUTES=$(or $(MINUTES),60) LAKEHOUSE_KILL_SEED=$(or $(SEED),7) LAKEHOUSE_CHAOS_LOG=docs/chaos.jsonl $(BIN)/python -m pytest -s tests/integration/test_chaos.py::test_days_of_chaos_are_as_quiet_days
 
-thorough: $(DEV_STAMP)  ## properties with very many examples, longer races, months of random operations, every table in the week of faults, three months without a fault, more deaths of the stream, five days of backfill
-	@LAKEHOUSE_RACE=50 LAKEHOUSE_MONTHS=20 LAKEHOUSE_WEEK=all LAKEHOUSE_BACKFILL_DAYS=5 LAKEHOUSE_DEATHS=3 $(BIN)/python -m pytest --hypothesis-profile=thorough tests/unit tests/engine tests/spark/test_delta_month.py tests/integration/test_week.py tests/integration/test_clean_months.py tests/integration/test_stream.py tests/e2e/test_backfill.py
+test-all: export LAKEHOUSE_TESTS = all
+test-all: test  ## every tier with all of its long tests; an hour
+
+thorough: $(DEV_STAMP)  ## properties with very many examples, longer races, months of random operations, every table in the week of faults, three months without a fault, more deaths of the stream, five days of backfill; hours
+	@LAKEHOUSE_TESTS=all LAKEHOUSE_RACE=50 LAKEHOUSE_MONTHS=20 LAKEHOUSE_WEEK=all LAKEHOUSE_BACKFILL_DAYS=5 LAKEHOUSE_DEATHS=3 $(BIN)/python -m pytest --hypothesis-profile=thorough tests/unit tests/engine tests/spark/test_delta_month.py tests/integration/test_week.py tests/integration/test_clean_months.py tests/integration/test_stream.py tests/e2e/test_backfill.py
 
 bench: $(DEV_STAMP)  ## what the promises about speed cost, measured; minutes, on a quiet machine
 	@$(BIN)/python -m bench.publish --output docs/benchmarks/publish.json
@@ -97,6 +100,8 @@ bench: $(DEV_STAMP)  ## what the promises about speed cost, measured; minutes, o
 	@$(BIN)/python -m bench.load --output docs/benchmarks/load.json
 	@$(BIN)/python -m bench.stream --output docs/benchmarks/stream.json
 	@$(BIN)/python -m bench.gate --output docs/benchmarks/gate.json
+	@$(BIN)/python -m bench.scd2 --output docs/benchmarks/scd2.json
+	@$(BIN)/python -m bench.skew --output docs/benchmarks/skew.json
 	@$(BIN)/python -m bench.backfill --output docs/benchmarks/backfill.json
 
 lock: | $(BIN)/uv  ## compile the .in files into the locks

@@ -1,7 +1,8 @@
-"""Long tests: every run takes a few, each commit others; all with LAKEHOUSE_TESTS=all, as `make thorough` has it.
+"""Long tests: every run takes a few, each commit others; all with LAKEHOUSE_TESTS=all, as `make test-all` has it.
 
 `@pytest.mark.long(seconds)` marks a test, or a file whose tests share what takes long, with what it takes beside
-another worker. Those named on the command line are taken too. The longest files begin first.
+another worker; above the budget it is run with all only. Those named on the command line are taken too. The longest
+files begin first.
 """
 
 from __future__ import annotations
@@ -82,5 +83,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say what was not run, and how to run it."""
     if count := config.stash.get(LEFT_OUT, 0):
         terminalreporter.write_line(
-            f"{count} long tests left out, others with every commit (now {seed()}): `make thorough` runs them all."
+            f"{count} long tests left out, others with every commit (now {seed()}): `make test-all` runs all."
         )

@@ -11,6 +11,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from lakehouse import ledger, watermarks
 from lakehouse.books import books
 from lakehouse.sandbox import envfile
@@ -30,6 +32,7 @@ def airflow_says(platform: Platform, *words: str) -> subprocess.CompletedProcess
     return subprocess.run([AIRFLOW, *words], env=environ, capture_output=True, text=True, timeout=1200, check=False)
 
 
+@pytest.mark.long(180)
 def test_days_by_the_command_of_airflow_2(platform: Platform, airflow: Airflow) -> None:
     """OPS-2: they succeed, one after the other; content and watermarks stay, consumers are not run once a day."""
     airflow.await_dag("consumer")

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from email.message import Message
 from pathlib import Path
 
+import pytest
+
 from lakehouse.sandbox.rest import Airflow
 from tests.e2e.conftest import Platform
 
@@ -90,5 +92,6 @@ def scenario(home: Path, airflow: Airflow) -> None:
     assert "asked to fail" not in mails(home)[1].get_payload()
 
 
+@pytest.mark.long(60)
 def test_who_is_late_is_mailed_once_and_nobody_else_is(platform: Platform, airflow: Airflow) -> None:
     scenario(platform.home, airflow)

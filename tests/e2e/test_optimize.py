@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lakehouse import ledger, paths
 from lakehouse.delta import table_stats
 from lakehouse.sandbox.rest import Airflow
@@ -18,6 +20,7 @@ def upkeep(airflow: Airflow, tables: str) -> list[str]:
     return [str(task.state) for task in airflow.tasks(DAG, run.run_id) if task.task_id == "optimize"]
 
 
+@pytest.mark.long(30)
 def test_upkeep_changes_files_and_no_row_and_then_nothing(platform: Platform, airflow: Airflow) -> None:
     airflow.await_dag(DAG)
     airflow.set_paused(DAG, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import pytest
 from deltalake import DeltaTable
 
 from lakehouse import connections, ledger, paths
@@ -18,6 +19,7 @@ from tests.platform import bring_back
 DAG, TABLE = "lakehouse_stream", "bronze.shop_events"
 
 
+@pytest.mark.long(50)
 def test_a_trigger_as_the_form_opens_loads_what_the_topic_has(platform: Platform, airflow: Airflow) -> None:
     bring_back(platform.home, stream=True)
     port = connections.get("kafka_default").port or 0

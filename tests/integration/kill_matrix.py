@@ -125,8 +125,8 @@ Whoever dies wherever in a load, the next attempt ends as if nothing had happene
 lane, ledger and watermark as in a lake that nobody disturbed, each once, and no branch left over. Between the death and
 that attempt, readers see the table as before the load or as after it.
 
-`make kill-matrix` runs every case and writes this page; `make test-integration` takes one source whole and a few others
-that LAKEHOUSE_KILL_SEED draws. A worker dies by SIGKILL at a named point (`include/lakehouse/killpoints.py`); the Spark
+`make kill-matrix` runs every case and writes this page; `make test-all` takes one source whole and a few others that
+LAKEHOUSE_KILL_SEED draws, `make test` some of these. A worker dies by SIGKILL at a named point (`include/lakehouse/killpoints.py`); the Spark
 server dies as soon as it is at a statement of a step, before the worker has the answer, and is started again while the
 worker still hopes for it. Sources are the generated shop's, through their real clients, with the project's own
 contracts; the load is that of its second day, in slices.

@@ -104,6 +104,7 @@ def another(lake: Lakehouse, home: Path, stand_ins: Path) -> Any:
         yield other
 
 
+@pytest.mark.long(95)
 def test_a_range_killed_and_gone_on_with_is_what_days_are(things: Lakehouse, stand_ins: Path, tmp_path: Path) -> None:
     """In chunks, the first of which is published when the process dies; computed once, after the last."""
     put(things, *[row for rows in DAYS[:3] for row in rows], BAD)
@@ -135,6 +136,7 @@ def test_a_range_killed_and_gone_on_with_is_what_days_are(things: Lakehouse, sta
         assert versions() == before
 
 
+@pytest.mark.long(120)
 def test_the_middle_of_a_history_staged_published_and_taken_back(
     things: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +178,7 @@ def test_the_middle_of_a_history_staged_published_and_taken_back(
     assert watermarks.store().get("things_max_ts").day == 5  # type: ignore[union-attr]
 
 
+@pytest.mark.long(60)
 def test_changed_sql_restates_the_keys_of_the_range_alone(things: Lakehouse) -> None:
     """From what landed, without the source: the rest of the table stays, and stale; a later change bars the undo."""
     put(things, *[row for rows in DAYS[:3] for row in rows])
@@ -201,6 +204,7 @@ def test_changed_sql_restates_the_keys_of_the_range_alone(things: Lakehouse) -> 
     assert say("backfill", "list", "-o", "json")[0]["state"] == "published"
 
 
+@pytest.mark.long(70)
 def test_as_of_leaves_out_what_came_later_until_the_next_run(things: Lakehouse) -> None:
     put(things, *DAYS[0])
     tables(things)
@@ -218,6 +222,7 @@ def test_as_of_leaves_out_what_came_later_until_the_next_run(things: Lakehouse) 
     assert amounts(things) == {1: 77, 100: 10}
 
 
+@pytest.mark.long(50)
 def test_a_staged_result_is_not_published_over_a_later_change(things: Lakehouse) -> None:
     put(things, *DAYS[0], *DAYS[1])
     tables(things)
@@ -232,6 +237,7 @@ def test_a_staged_result_is_not_published_over_a_later_change(things: Lakehouse)
         say("backfill", "undo", row["backfill"], "--yes")
 
 
+@pytest.mark.long(60)
 def test_the_runbooks_commands_work(things: Lakehouse) -> None:
     """Every command of ours on the page, in its order, with names and ids that are there."""
     put(things, *DAYS[0], *DAYS[1], *DAYS[2])

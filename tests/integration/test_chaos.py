@@ -26,7 +26,7 @@ from tests.shop import Sources, adopt
 
 __all__ = ["things"]
 
-MINUTES = float(os.environ.get("LAKEHOUSE_CHAOS_MINUTES") or 5)
+MINUTES = float(os.environ.get("LAKEHOUSE_CHAOS_MINUTES") or 2)
 SEED = int(os.environ.get("LAKEHOUSE_KILL_SEED") or 7)
 #: Where the log of it goes, besides standard output.
 LOG = os.environ.get("LAKEHOUSE_CHAOS_LOG")
@@ -37,6 +37,7 @@ SOME = (
 )
 
 
+@pytest.mark.long(MINUTES * 60 + 70)
 @pytest.mark.timeout(MINUTES * 60 * 2 + 600)
 def test_days_of_chaos_are_as_quiet_days(stand_ins: Path, tmp_path: Path) -> None:
     warm_up()
@@ -85,6 +86,7 @@ def test_days_of_chaos_are_as_quiet_days(stand_ins: Path, tmp_path: Path) -> Non
     assert sum(count for what, count in chaos.count.items() if what.endswith(" killed") and what != "Spark killed")
 
 
+@pytest.mark.long(30)
 def test_a_server_that_ends_under_a_gate_is_told_as_that(things: Lakehouse, stand_ins: Path, tmp_path: Path) -> None:
     """Neither as a stack trace nor as the fault of a rule."""
     put(things, (1, "2025-10-01 10:00:00", 1, "a"))

@@ -25,6 +25,7 @@ SEEDS = (11, 12, 13) if ALL else (11,)
 EVENINGS = (1, *(range(5, 31, 5) if ALL else range(5, 16, 5)))
 
 
+@pytest.mark.long(200)
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_is_raised(stand_ins: Path, tmp_path: Path, seed: int) -> None:

@@ -79,6 +79,7 @@ READERS = {
 }
 
 
+@pytest.mark.long(45)
 @pytest.mark.parametrize("held", READERS)
 def test_of_every_strategy_nothing_is_seen_and_readers_wait(things: Lakehouse, held: str) -> None:
     build(things, held)
@@ -107,6 +108,7 @@ def test_of_every_strategy_nothing_is_seen_and_readers_wait(things: Lakehouse, h
     assert "runbooks/dq_failover.md" in told
 
 
+@pytest.mark.long(40)
 def test_a_group_is_held_whole(things: Lakehouse) -> None:
     group = "\n- {property: publishGroup, value: pair}"
     things.table("silver.things", SILVER, MERGE + group, LATEST)
@@ -136,6 +138,7 @@ def held_batch(run_id: str) -> tuple[Batch, str]:
     return batch, raised.value.result.candidate
 
 
+@pytest.mark.long(30)
 def test_an_override_lets_that_candidate_through_and_no_other(things: Lakehouse) -> None:
     """DQ-5: audited again, the very candidate is published, and says by whose leave. The next one is held again."""
     things.table("silver.things", SILVER, MERGE, LATEST, rules=SMALL % "")
@@ -163,6 +166,7 @@ def test_an_override_lets_that_candidate_through_and_no_other(things: Lakehouse)
         gate(contract, other)
 
 
+@pytest.mark.long(40)
 def test_volumes_are_compared_with_the_days_before(things: Lakehouse) -> None:
     usual = """
     - name: usual
@@ -184,6 +188,7 @@ def test_volumes_are_compared_with_the_days_before(things: Lakehouse) -> None:
         things.run("*", "2025-10-07", "2025-10-08")
 
 
+@pytest.mark.long(25)
 def test_what_is_landed_is_held_against_what_the_source_says(
     things: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +227,7 @@ def test_sums_of_what_is_no_number_are_refused(things: Lakehouse) -> None:
         things.run("*", *FIRST)
 
 
+@pytest.mark.long(30)
 def test_the_runbooks_commands_work(things: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     things.table("silver.things", SILVER, MERGE, LATEST, rules=SMALL % "")
     put(things, (1, "2025-10-01 10:00:00", 500, "a"), (2, "2025-10-01 10:00:00", -1, "set aside"))

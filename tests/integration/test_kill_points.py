@@ -288,6 +288,7 @@ def test_every_point_of_the_steps_is_a_case() -> None:
     assert set(reached) == {case.where for case in kill_matrix.WORKER}
 
 
+@pytest.mark.long(90)
 @pytest.mark.parametrize("case", kill_matrix.chosen(), ids=str)
 def test_death_is_mended_by_the_next_attempt(
     case: Case, stages: Stages, enter: Enter, stand_ins: Path, report: list[Told]
@@ -309,11 +310,13 @@ def test_death_is_mended_by_the_next_attempt(
         report.append(Told(case, left.told(before), did, seconds, verdict))
 
 
+@pytest.mark.long(60)
 @pytest.mark.parametrize("table", kill_matrix.STATEMENTS if ALL else [kill_matrix.WHOLE])
 def test_every_statement_of_the_steps_is_a_case(table: str, stages: Stages) -> None:
     assert json.loads((stages.after(table) / STATEMENTS).read_text()) == kill_matrix.STATEMENTS[table]
 
 
+@pytest.mark.long(60)
 @pytest.mark.parametrize("point", ["batch.ready", "batch.committed"] if ALL else ["batch.ready"])
 def test_a_publisher_that_wakes_late_changes_nothing(point: str, stages: Stages, enter: Enter, stand_ins: Path) -> None:
     lake = enter(stages.before(PRICES))
@@ -330,6 +333,7 @@ def test_a_publisher_that_wakes_late_changes_nothing(point: str, stages: Stages,
     check_as_undisturbed(stages, PRICES, stand_ins, said=1 if point == "batch.ready" else 2)
 
 
+@pytest.mark.long(60)
 def test_what_a_killed_attempt_left_running_is_ended(stages: Stages, enter: Enter, stand_ins: Path) -> None:
     """A killed client does not stop its statement; the next attempt does, and publishes its own rows only."""
     lake = enter(stages.before(PRICES))

@@ -72,6 +72,7 @@ def ids(lake: Lakehouse) -> list[int]:
     return sorted(row["id"] for row in lake.rows("bronze.things"))
 
 
+@pytest.mark.long(40)
 def test_equal_timestamps_at_the_boundary(things: Lakehouse) -> None:
     """ING-2, ING-6: windows are (low, high]; a tie that comes later is found, one seen again is not doubled."""
     put(
@@ -93,6 +94,7 @@ def test_equal_timestamps_at_the_boundary(things: Lakehouse) -> None:
     assert latest_version(paths.table("bronze.things")) == version
 
 
+@pytest.mark.long(40)
 def test_late_commit_below_the_mark(things: Lakehouse) -> None:
     """ING-5: the next load looks back over rows whose cursor the mark has passed; those it knows are no new ones."""
     put(things, (1, "2025-10-01 19:00:00", 1, "a"))
@@ -103,6 +105,7 @@ def test_late_commit_below_the_mark(things: Lakehouse) -> None:
     assert ids(things) == [1, 2]
 
 
+@pytest.mark.long(40)
 def test_two_runs_in_one_interval(things: Lakehouse) -> None:
     """ING-1, ING-2: one by hand reads past its end, the interval's own and that one cleared find what came since."""
     put(things, (1, "2025-10-01 10:00:00", 1, "a"))
@@ -145,6 +148,7 @@ def test_bad_rows_are_set_aside_once_with_every_reason(things: Lakehouse) -> Non
     assert sum(len(file.read_text().splitlines()) for file in lane) == 3
 
 
+@pytest.mark.long(40)
 def test_mark_past_failed_rows(things: Lakehouse) -> None:
     """CON-2, ING-3: a load with too many bad rows publishes nothing and moves no mark; the next one takes its rows."""
     put(
@@ -167,6 +171,7 @@ def test_mark_past_failed_rows(things: Lakehouse) -> None:
     assert watermarks.store().get("things_max_ts") == datetime(2025, 10, 3, tzinfo=UTC)
 
 
+@pytest.mark.long(40)
 def test_a_day_loaded_again_may_hold_what_was_set_aside_before(things: Lakehouse) -> None:
     """CON-2: rows at fault that a published load has set aside are no news; with news above the threshold it fails."""
     put(things, (1, "2025-10-01 01:00:00", 1, "a"), (2, "2025-10-01 02:00:00", 2, "b"))
@@ -181,6 +186,7 @@ def test_a_day_loaded_again_may_hold_what_was_set_aside_before(things: Lakehouse
     assert ids(things) == [1, 2]
 
 
+@pytest.mark.long(40)
 def test_what_turns_bad_between_two_attempts_is_set_aside_too(things: Lakehouse) -> None:
     """CON-2, CON-5: both attempts are the same load; the second one's rows are neither lost nor the first's counted."""
     day = "2025-10-01 20:00:00"
@@ -228,6 +234,7 @@ def test_crash_after_commit_before_mark(things: Lakehouse, monkeypatch: pytest.M
     assert (reconciled.event, reconciled.version, reconciled.counts["inserted"]) == ("published", 0, 1)
 
 
+@pytest.mark.long(40)
 def test_backfill_older_than_the_mark(things: Lakehouse) -> None:
     """ING-4: an older state joins the log; the latest state, and the watermark, stay."""
     things.table("silver.things", SILVER, "- {property: strategy, value: merge}", LATEST)
@@ -259,6 +266,7 @@ def test_a_critical_failure_publishes_nothing_and_leaves_no_trace(things: Lakeho
     assert [(row["id"], int(row["amount"])) for row in things.rows("silver.things")] == [(1, 5), (2, 2)]
 
 
+@pytest.mark.long(40)
 def test_a_warning_publishes(things: Lakehouse) -> None:
     rule = "- {name: odd, type: custom, engine: sparkSql, implementation: amount < 100, severity: warning}"
     things.table("silver.things", SILVER, "- {property: strategy, value: merge}", LATEST, rules=rule)
@@ -278,6 +286,7 @@ def test_nothing_new_computes_nothing(things: Lakehouse) -> None:
     assert latest_version(paths.table("silver.things")) == version
 
 
+@pytest.mark.long(40)
 def test_personal_data_arrives_as_tokens(things: Lakehouse) -> None:
     put(things, (1, "2025-10-01 10:00:00", 1, "ann@x.example"), (2, "2025-10-01 11:00:00", 1, "ann@x.example"))
     things.run("bronze.things", "2025-10-01", "2025-10-02")
@@ -288,6 +297,7 @@ def test_personal_data_arrives_as_tokens(things: Lakehouse) -> None:
         assert not file.is_file() or b"ann@x.example" not in file.read_bytes()
 
 
+@pytest.mark.long(40)
 @pytest.mark.parametrize("point", ["extract.slice", "load.appended"])
 def test_schema_change_between_attempts(things: Lakehouse, point: str) -> None:
     """CON-1: an attempt died between two slices, or on its branch; the next one meets other columns in the source."""

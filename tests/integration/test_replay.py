@@ -92,6 +92,7 @@ def test_a_reverted_load_comes_back_from_its_landing_files(things: Lakehouse) ->
         run("replay", TABLE, "--batch", "nonsense")
 
 
+@pytest.mark.long(35)
 def test_a_held_load_is_published_by_a_replay_after_its_rule_is_mended(things: Lakehouse) -> None:
     """CON-5: rows that a gate held are in the books as held, and what quarantine took of a failed load as that."""
     rule = RULES + '- {name: few, type: sql, query: "SELECT COUNT(*) FROM ${table}", mustBeLessThan: 2}\n'
@@ -133,6 +134,7 @@ def die_at_published(*events: Any) -> None:
     ledger.events.append(*events)
 
 
+@pytest.mark.long(35)
 @pytest.mark.parametrize("dies", [False, True])
 def test_quarantined_rows_are_judged_again_once_under_todays_contract(
     things: Lakehouse, dies: bool, monkeypatch: pytest.MonkeyPatch
@@ -185,6 +187,7 @@ def test_quarantined_rows_are_judged_again_once_under_todays_contract(
     balanced()
 
 
+@pytest.mark.long(35)
 def test_rows_are_given_up_on_record_and_the_gate_holds_a_replay(things: Lakehouse) -> None:
     """CON-4: a discarded row is not replayed; rows of a replay that the gate held are open as before."""
     put(
@@ -217,6 +220,7 @@ def test_rows_are_given_up_on_record_and_the_gate_holds_a_replay(things: Lakehou
     assert found["balanced"] and found["total"]["difference"] == 0
 
 
+@pytest.mark.long(35)
 def test_two_replays_that_have_a_row_in_common_publish_it_once(
     things: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +245,7 @@ def test_two_replays_that_have_a_row_in_common_publish_it_once(
     assert balanced().quarantine == {"open": 0, "replayed": 2, "discarded": 0}
 
 
+@pytest.mark.long(35)
 def test_books_that_do_not_balance_are_told(things: Lakehouse) -> None:
     put(things, (1, "2025-10-01 10:00:00", 1, "a"), (2, "2025-10-01 11:00:00", -2, "b"))
     things.run(TABLE, *DAY1)
@@ -257,6 +262,7 @@ def test_books_that_do_not_balance_are_told(things: Lakehouse) -> None:
     ]
 
 
+@pytest.mark.long(35)
 def test_books_with_the_log_truncated_to_a_checkpoint(things: Lakehouse) -> None:
     """The ledger is lost too: a load whose counts are gone is counted anew."""
     put(

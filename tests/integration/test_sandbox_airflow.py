@@ -16,6 +16,8 @@ from lakehouse.sandbox import processes, stack
 from lakehouse.sandbox.errors import AirflowRefused
 from lakehouse.sandbox.rest import Airflow
 
+pytestmark = pytest.mark.long(100)
+
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
 DAGS = '''

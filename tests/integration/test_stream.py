@@ -164,6 +164,7 @@ def window(number: int) -> tuple[str, str]:
     return low.isoformat(), (low + timedelta(minutes=15)).isoformat()
 
 
+@pytest.mark.long(300)
 def test_every_offset_lands_once_whoever_dies(
     lake: Lakehouse, stand_ins: Path, broker_port: int, topic: Any, record_property: Callable[[str, object], None]
 ) -> None:
@@ -203,6 +204,7 @@ def test_every_offset_lands_once_whoever_dies(
     assert len(set(columns(paths.table(TABLE), "event_id"))) == (2 * DEATHS + 2) * share
 
 
+@pytest.mark.long(30)
 @pytest.mark.parametrize("point", ["stream.opened", "stream.claimed", "stream.positioned", "stream.begun"])
 def test_whoever_slept_through_another_attempt_doubles_nothing(lake: Lakehouse, broker_port: int, point: str) -> None:
     rng = random.Random(SEED)
@@ -221,6 +223,7 @@ def test_whoever_slept_through_another_attempt_doubles_nothing(lake: Lakehouse, 
     check_bronze(ends())
 
 
+@pytest.mark.long(30)
 def test_a_lost_position_changes_nothing(lake: Lakehouse, broker_port: int, topic: Any) -> None:
     rng = random.Random(SEED)
     produce(broker_port, 0, 500, rng)
@@ -235,6 +238,7 @@ def test_a_lost_position_changes_nothing(lake: Lakehouse, broker_port: int, topi
         streamed()
 
 
+@pytest.mark.long(35)
 def test_a_checkpoint_lost_or_restored_changes_nothing(lake: Lakehouse, broker_port: int) -> None:
     rng, folder = random.Random(SEED), Path(paths.stream(TABLE))
     produce(broker_port, 0, 1000, rng)
@@ -261,6 +265,7 @@ def test_a_checkpoint_lost_or_restored_changes_nothing(lake: Lakehouse, broker_p
     check_bronze(ends())
 
 
+@pytest.mark.long(35)
 def test_a_topic_made_anew_is_not_read_past(lake: Lakehouse, broker_port: int, topic: Any) -> None:
     rng = random.Random(SEED)
     produce(broker_port, 0, 500, rng)
@@ -283,6 +288,7 @@ def test_a_topic_made_anew_is_not_read_past(lake: Lakehouse, broker_port: int, t
     check_books()
 
 
+@pytest.mark.long(30)
 def test_what_the_topic_deleted_too_early_is_named_and_given_up_on_record(
     lake: Lakehouse, broker_port: int, topic: Any
 ) -> None:
@@ -314,6 +320,7 @@ def test_no_broker_and_no_topic_are_told_apart(lake: Lakehouse, monkeypatch: pyt
         streamed()
 
 
+@pytest.mark.long(35)
 def test_a_continuous_stream_takes_what_comes(lake: Lakehouse, broker_port: int) -> None:
     rng = random.Random(SEED)
     produce(broker_port, 0, 1000, rng)
@@ -333,6 +340,7 @@ def test_a_continuous_stream_takes_what_comes(lake: Lakehouse, broker_port: int)
     check_landing(ends())
 
 
+@pytest.mark.long(70)
 def test_the_runbooks_commands_work(lake: Lakehouse, broker_port: int) -> None:
     from tests.unit.test_runbooks import commands, parts
 

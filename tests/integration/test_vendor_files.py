@@ -66,6 +66,7 @@ def batch(lake: Lakehouse, table: str, day: int) -> Batch:
     return made
 
 
+@pytest.mark.long(30)
 def test_hostile_files_beside_good_ones(lakehouse: Lakehouse) -> None:
     """CON-2, CON-5: what cannot be read is set aside, object by object and line by line; the rest is loaded."""
     bucket = "hostile"
@@ -142,6 +143,7 @@ FOLDER = """
 """
 
 
+@pytest.mark.long(60)
 @pytest.mark.skipif(not RETAIL.is_dir(), reason=f"there are no retail days in {RETAIL}")
 def test_a_new_source_is_one_folder(lakehouse: Lakehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Real days as a vendor feed by a contract alone: in order, shuffled, and with days repeated, the same table."""

@@ -26,6 +26,8 @@ from tests.integration.conftest import Lakehouse, lake_at
 from tests.integration.test_replay import quiet, run
 from tests.shop import CONFIG, Sources, adopt
 
+pytestmark = pytest.mark.long(200)
+
 __all__ = ["quiet"]
 
 #: At least one table of every source; `make thorough` takes all there are.

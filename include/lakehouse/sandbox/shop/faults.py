@@ -16,8 +16,8 @@ from lakehouse.sandbox.shop.model import Row, money
 from lakehouse.sandbox.shop.orders import line, place
 from lakehouse.sandbox.shop.world import Span, World, some
 
-#: Broken rows are numbered from here on.
-BROKEN = 5_000_000
+#: Broken rows are numbered from here on, and members that never arrive.
+BROKEN, NEVER = 5_000_000, 7_000_000
 
 #: (kind, rule, what is wrong with the row) by table.
 _ORDERS: tuple[tuple[str, str, Row], ...] = (
@@ -94,6 +94,8 @@ def break_rows(world: World, span: Span, known: list[int]) -> None:
         for kind, rule, wrong in _EVENTS:
             _break_event(world, span, rng, kind, rule, wrong)
         _break_web(world, span)
+        if span.live:
+            _name_strangers(world, span, known)
         for kind, rule, wrong in _CUSTOMERS if every else (_CUSTOMERS[turn],):
             at = _odd_moment(span, rng)
             good = customer(rng, _number(world), at - timedelta(seconds=30), at)
@@ -126,6 +128,25 @@ def _break_lines(world: World, span: Span, rng: Random) -> None:
         elif amount < 0:
             bad["discount"] = amount
         _add(world, span, "order_items", kind, rule, good, bad)
+
+
+def _name_strangers(world: World, span: Span, known: list[int]) -> None:
+    """An order of a customer, and one of a product, that never arrive. Each row alone breaks no rule."""
+    rng = span.rng("strangers")
+    number = NEVER + _number(world) - BROKEN
+    unknown = {"product_id": number, "list_price": money(rng.randrange(500, 9_000))}
+    orders = (
+        ("orders", number, some(rng, _for_sale(world), 2), f"customer_id {number}"),
+        ("order_items", rng.choice(known), [unknown], f"product_id {number}"),
+    )
+    for table, who, goods, detail in orders:
+        order, _ = place(world, rng, who, [], _odd_moment(span, rng))
+        world.counters["orders"] -= 1
+        order = {**order, "order_id": _number(world)}
+        lines = [line(rng, order, i, item) for i, item in enumerate(goods, start=1)]
+        world.extra["orders"].append(order)
+        world.extra["order_items"] += lines
+        world.plant(span.n, table, "missing_dimension", order if table == "orders" else lines[0], detail=detail)
 
 
 def _break_event(world: World, span: Span, rng: Random, kind: str, rule: str, wrong: Row) -> None:

@@ -18,8 +18,6 @@ from lakehouse.sandbox.shop.world import DAY, Span, World, some
 RANK = {"placed": 0, "paid": 1, "shipped": 2, "delivered": 3, "cancelled": 4, "returned": 4}
 #: What one EUR buys when a price is quoted; only roughly true, as in shops.
 RATE = {"EUR": Decimal(1), "USD": Decimal("1.17"), "GBP": Decimal("0.87")}
-#: From here up, numbers name members that never arrive.
-NEVER = 7_000_000
 
 
 def buyers(world: World) -> list[int]:
@@ -137,29 +135,22 @@ def _late_orders(world: World, span: Span, rng: Random, known: list[int], goods:
         world.plant(span.n, "orders", "late", world.current["orders"][key])
 
 
-def _absent(world: World, comes: int, never: int) -> list[tuple[int, str]]:
-    """The member that comes a day late is life; the one that never comes is a fault."""
-    return [(comes, "late_dimension"), *([(never, "missing_dimension")] if world.config.faults else [])]
-
-
 def _early_orders(world: World, span: Span, rng: Random, known: list[int], goods: list[Row]) -> None:
-    """Orders that name a member which arrives tomorrow, and, with faults, one which never arrives."""
+    """Orders that name a member which arrives tomorrow."""
     at = span.moment(rng, after_hours=12)
-    comes, never = world.new_id("customers"), NEVER + span.n
-    world.promised["customers"].append((comes, at - timedelta(seconds=90)))
-    for who, kind in _absent(world, comes, never):
-        order, rows = place(world, rng, who, some(rng, goods, 2), at)
+    who, what = world.new_id("customers"), world.new_id("products")
+    world.promised["customers"].append((who, at - timedelta(seconds=90)))
+    world.promised["products"].append((what, at))
+    new = {"product_id": what, "list_price": money(rng.randrange(500, 9_000))}
+    early = (
+        ("orders", who, some(rng, goods, 2), f"customer_id {who}"),
+        ("order_items", rng.choice(known), [new], f"product_id {what}"),
+    )
+    for table, customer, lines, detail in early:
+        order, rows = place(world, rng, customer, lines, at)
         commit(world, order, rows)
         schedule(world, rng, order, after=span.high)
-        world.plant(span.n, "orders", kind, order, detail=f"customer_id {who}")
-    soon = world.new_id("products")
-    world.promised["products"].append((soon, at))
-    for what, kind in _absent(world, soon, never):
-        new = {"product_id": what, "list_price": money(rng.randrange(500, 9_000))}
-        order, rows = place(world, rng, rng.choice(known), [new], at)
-        commit(world, order, rows)
-        schedule(world, rng, order, after=span.high)
-        world.plant(span.n, "order_items", kind, rows[0], detail=f"product_id {what}")
+        world.plant(span.n, table, "late_dimension", order if table == "orders" else rows[0], detail=detail)
 
 
 def _drop_lines(world: World, span: Span, rng: Random) -> None:
