@@ -17,7 +17,7 @@ from random import Random
 import pytest
 
 #: Seconds of long tests that a tier's run takes.
-BUDGET = int(os.environ.get("LAKEHOUSE_LONG_SECONDS") or 200)
+BUDGET = int(os.environ.get("LAKEHOUSE_LONG_SECONDS") or 150)
 ALL = os.environ.get("LAKEHOUSE_TESTS") == "all"
 
 

@@ -1,6 +1,6 @@
-"""One platform a session: the sandbox, a real scheduler, three days of the shop, its sources pictured each day.
+"""One platform a session: the sandbox, a real scheduler, days of the shop, its sources pictured each day.
 
-After the second day somebody triggers the daily run by hand.
+Two days, and three with all of the long tests. After the first somebody triggers the daily run by hand.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ from lakehouse.sandbox.rest_results import DagRun
 from lakehouse.sandbox.shop.snapshot import snapshot
 from lakehouse.sandbox.web import store
 from tests.platform import platform_at
+from tests.sample import ALL
 
 HERE = Path(__file__).parent
+LAST = 3 if ALL else 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-            # The first test waits for the platform to come up and for three days to pass.
+            # The first test waits for the platform to come up and for the days to pass.
             item.add_marker(pytest.mark.timeout(1500))
 
 
@@ -86,7 +88,7 @@ class RecordingDemo(Demo):
     def day(self, airflow: Airflow, low: datetime, high: datetime) -> None:
         super().day(airflow, low, high)
         self.platform.versions[self.number] = versions(self.platform.manifest)
-        if self.number == 2:
+        if self.number == 1:
             self.by_hand(airflow)
 
     def by_hand(self, airflow: Airflow) -> None:
@@ -116,7 +118,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         shutil.copy(file, dags)
     with platform_at(home, airflow=True, dags=dags) as url:
         found = Platform(url, home, load(), Summary())
-        found.summary = RecordingDemo(url, found).run(3)
+        found.summary = RecordingDemo(url, found).run(LAST)
         yield found
 
 

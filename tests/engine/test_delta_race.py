@@ -84,6 +84,7 @@ def maintain(lake, compact):
             drop_branch(branch)
 
 
+@pytest.mark.long(25)
 @pytest.mark.parametrize("worker", [append_all, merge_all])
 def test_two_processes_and_maintenance(root, worker):
     lake = Lake(f"{root}/t")

@@ -126,10 +126,10 @@ lane, ledger and watermark as in a lake that nobody disturbed, each once, and no
 that attempt, readers see the table as before the load or as after it.
 
 `make kill-matrix` runs every case and writes this page; `make test-all` takes one source whole and a few others that
-LAKEHOUSE_KILL_SEED draws, `make test` some of these. A worker dies by SIGKILL at a named point (`include/lakehouse/killpoints.py`); the Spark
-server dies as soon as it is at a statement of a step, before the worker has the answer, and is started again while the
-worker still hopes for it. Sources are the generated shop's, through their real clients, with the project's own
-contracts; the load is that of its second day, in slices.
+LAKEHOUSE_KILL_SEED draws, `make test` some of these. A worker dies by SIGKILL at a named point
+(`include/lakehouse/killpoints.py`); the Spark server dies as soon as it is at a statement of a step, before the worker
+has the answer, and is started again while the worker still hopes for it. Sources are the generated shop's, through
+their real clients, with the project's own contracts; the load is that of its second day, in slices.
 
 {chr(10).join(runs)}
 

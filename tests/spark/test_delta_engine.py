@@ -25,6 +25,7 @@ def split(tmp_path, spark):
     return Lake(tmp_path / "my lake" / "split", spark, SPLIT)
 
 
+@pytest.mark.long(15)
 def test_partitions_are_overwritten_as_they_come(split):
     """Dynamic partition overwrite, by SQL."""
     split.seed(rows=80, parts=AWKWARD)
@@ -108,6 +109,7 @@ def s3_spark(aws_endpoint, tmp_path, monkeypatch):
     settings.cache_clear()
 
 
+@pytest.mark.long(85)
 def test_tables_on_s3(s3_spark):
     """Append, merge, overwrite of a partition, optimize, undo and collect, with names that need escaping."""
     split = Lake("s3a://lake-tests/my lake%/split", s3_spark, SPLIT)

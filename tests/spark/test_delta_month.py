@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import duckdb
 import hypothesis.strategies as st
+import pytest
 from deltalake import DeltaTable
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
@@ -176,6 +177,7 @@ class Month(RuleBasedStateMachine):
         return self.shaped(rows)
 
 
+@pytest.mark.long(180)
 def test_a_month_of_random_operations(spark: Any, tmp_path: Path) -> None:
     machine = type("Month", (Month,), {"spark": spark, "root": tmp_path})
     run_state_machine_as_test(

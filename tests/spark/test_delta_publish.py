@@ -158,6 +158,7 @@ def test_change_feed_of_an_append_is_its_rows(lake):
     assert lake.feed(version) == [(7, "x", "insert")]
 
 
+@pytest.mark.long(15)
 def test_awkward_partition_values(split):
     split.seed(rows=80, parts=AWKWARD)
     for n, part in enumerate(AWKWARD):
@@ -236,6 +237,7 @@ def test_the_same_transaction_is_published_once(lake):
     assert len(lake.rows()) == 11
 
 
+@pytest.mark.long(20)
 def test_transactions_outlive_checkpoints(lake):
     lake.seed()
     for n in range(11):

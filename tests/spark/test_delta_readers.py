@@ -118,6 +118,7 @@ def table(tmp_path: Path, spark: Any) -> str:
     return path
 
 
+@pytest.mark.long(110)
 def test_no_reader_sees_a_row_that_failed(table: str, spark: Any, tmp_path: Path) -> None:
     folder = tmp_path / "tables" / "silver" / "seen"
     folder.mkdir(parents=True)

@@ -109,6 +109,7 @@ class Lane:
         return {json.loads(row["key"])["id"]: row["reasons"] for row in read_rows(ops("quarantine"))}
 
 
+@pytest.mark.long(18)
 @pytest.mark.parametrize("policy", ["keep", "evolve", "discard_value", "discard_row"])
 def test_every_shape_under_a_policy_and_back(spark: Any, contract: Contract, tmp_path: Path, policy: str) -> None:
     lane = Lane(spark, contract, policy, tmp_path)

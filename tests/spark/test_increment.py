@@ -214,6 +214,7 @@ def planned(shop: Shop, name: str) -> Increment | str:
     return plan(contract, transform, inputs, last, latest, settings().increments_from_bytes)
 
 
+@pytest.mark.long(130)
 def test_increments_are_what_computing_in_full_is(spark: Any, home: Path) -> None:
     shop = Shop(spark, home / "tables", seed=7)
     shop.feed(6, 12)

@@ -45,6 +45,7 @@ def lines(low: int, high: int, day: str = "2025-10-01") -> str:
     return f"SELECT id, CAST(id * 7 % 5 AS STRING) AS v, DATE'{day}' AS day FROM range({low}, {high}, 1, 1)"
 
 
+@pytest.mark.long(15)
 def test_files_become_fewer_and_rows_stay(spark, lake, monkeypatch: pytest.MonkeyPatch):
     for n in range(4):
         publish(spark, lines(n * 10, n * 10 + 10))

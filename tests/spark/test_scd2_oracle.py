@@ -122,6 +122,7 @@ class Lane:
         return found
 
 
+@pytest.mark.long(30)
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_versions_are_those_of_the_oracle(
     spark: Any, connect_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dimension: str

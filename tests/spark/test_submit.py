@@ -71,6 +71,7 @@ def rows(lake: str, name: str) -> list[dict[str, Any]]:
     return sorted(table.select([n for n in table.column_names if not n.startswith("_")]).to_pylist(), key=str)
 
 
+@pytest.mark.long(65)
 @pytest.mark.timeout(600)
 def test_a_cluster_publishes_what_the_server_publishes(
     connect_server: str, s3: str, aws_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
