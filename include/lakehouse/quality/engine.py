@@ -84,29 +84,15 @@ def measured() -> type:
 
     Two numbers are a part and its whole, whose share must hold; with `usual`, the number in percent of it must.
     Without operators the number is only taken.
-    Its metric is an aggregate, so that the engine puts all of a suite's into one query, next to the native ones. Its
-    result is that number at every result format.
+    Its metric is an aggregate, so that the engine puts all of a suite's into one query. Its result is that number at
+    every result format.
     """
     from great_expectations.core.metric_domain_types import MetricDomainTypes
     from great_expectations.core.metric_function_types import MetricPartialFunctionTypes
     from great_expectations.execution_engine import SparkDFExecutionEngine
     from great_expectations.expectations.expectation import BatchExpectation
-    from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
+    from great_expectations.expectations.metrics.metric_provider import metric_partial
     from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
-    from great_expectations.validator.metric_configuration import MetricConfiguration
-
-    class Ready(TableMetricProvider):  # type: ignore[misc]
-        """Nothing, known as soon as a native column condition is: right after the columns."""
-
-        metric_name = "table.measure_ready"
-
-        @metric_value(engine=SparkDFExecutionEngine)  # type: ignore[untyped-decorator]
-        def _spark(cls, **_: Any) -> bool:
-            return True
-
-        @classmethod
-        def _get_evaluation_dependencies(cls, metric: Any, **_: Any) -> dict[str, Any]:
-            return {"table.columns": MetricConfiguration("table.columns", metric.metric_domain_kwargs)}
 
     class Measure(TableMetricProvider):  # type: ignore[misc]
         metric_name = "table.measure"
@@ -123,15 +109,6 @@ def measured() -> type:
             from pyspark.sql import functions as F
 
             return F.expr(metric_value_kwargs["expression"]), metric_domain_kwargs, {}
-
-        @classmethod
-        def _get_evaluation_dependencies(cls, metric: Any, **named: Any) -> dict[str, Any]:
-            found: dict[str, Any] = super()._get_evaluation_dependencies(metric=metric, **named)
-            if metric.metric_name != cls.metric_name:
-                # The engine computes together what becomes ready together: waiting as long as the native column
-                # metrics do means one query instead of two.
-                found[Ready.metric_name] = MetricConfiguration(Ready.metric_name, metric.metric_domain_kwargs)
-            return found
 
     class ExpectMeasure(BatchExpectation):  # type: ignore[misc]
         expression: str

@@ -16,7 +16,7 @@ from uuid import uuid4
 from lakehouse.contracts.model import Contract, Rule
 from lakehouse.quality.engine import quiet, validate
 from lakehouse.quality.known import Known
-from lakehouse.quality.measure import CANDIDATE, COUNTS_ROWS, RuleError, View, measure
+from lakehouse.quality.measure import CANDIDATE, RuleError, View, measure
 from lakehouse.quality.observed import result_of
 from lakehouse.quality.result import GateResult, RuleResult
 from lakehouse.quality.sample import samples
@@ -50,13 +50,8 @@ def check(
         _refuse_errors([r for r in judged.rules if _raised(found[r.name])], _Measuring(judged, candidate, view, known))
         failed = [r for r in judged.rules if not found[r.name].success]
         # Dense keys were found to repeat, but in how many rows only the long way tells.
-        uncounted = [
-            r
-            for r in failed
-            if r.kind in COUNTS_ROWS and (r.name in known.dense or "observed_value" not in found[r.name].result)
-        ]
         exact = replace(known, dense=frozenset())
-        counts = _Measuring(judged, candidate, view, exact).counts(uncounted)
+        counts = _Measuring(judged, candidate, view, exact).counts([r for r in failed if r.name in known.dense])
         keys = samples(candidate.sparkSession, judged, failed, view)
         schema = RuleResult(
             SCHEMA.name,

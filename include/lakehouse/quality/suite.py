@@ -49,44 +49,14 @@ def build_suite(
 
 
 def _expectation(contract: Contract, rule: Rule, resolve_view: Callable[[str], str], known: Known) -> Any:
-    said = {
-        "severity": rule.severity,
-        "description": rule.description or None,
-        "meta": {"rule": rule.name, "kind": rule.kind},
-    }
-    native = _native(contract, rule)
-    if native is not None:
-        make, arguments = native
-        return make(column=rule.columns[0], **arguments, **said)
-    # Great Expectations' own uniqueness sorts the whole table by a window, its SQL expectation runs every query twice,
-    # once to collect rows, and its lengths need a query after all others. As measures they share the natives' query.
+    # Great Expectations' own column expectations count the values that are there beside those that are wrong, and all
+    # rows in a query of their own: half as much again as these. Its uniqueness sorts the whole table by a window, its
+    # SQL expectation runs every query twice, once to collect rows, and its lengths need a query after all others.
     return measured()(
         expression=measure(contract, rule, resolve_view, known),
         operators={} if rule.name in known.unjudged else operators(contract, rule),
         usual=known.usual.get(rule.name),
-        **said,
+        severity=rule.severity,
+        description=rule.description or None,
+        meta={"rule": rule.name, "kind": rule.kind},
     )
-
-
-def _native(contract: Contract, rule: Rule) -> tuple[Any, dict[str, Any]] | None:
-    """Great Expectations' own column expectation for `rule` and its arguments, where one means the same."""
-    from great_expectations import expectations as gxe
-
-    params = rule.params
-    if "unit" in params:  # `mostly` is a share of the values that are there, a tolerance one of all rows
-        return None
-    if rule.kind == "not_null":
-        return gxe.ExpectColumnValuesToNotBeNull, {}
-    if rule.kind == "one_of":
-        return gxe.ExpectColumnValuesToBeInSet, {"value_set": params["values"]}
-    if rule.kind == "pattern":
-        return gxe.ExpectColumnValuesToMatchRegex, {"regex": params["regex"]}
-    # A float column's 0.1 lies above the number 0.1; the rule's own predicate casts the bound first.
-    if rule.kind == "range" and contract.column(rule.columns[0]).type.upper() not in ("FLOAT", "REAL"):
-        return gxe.ExpectColumnValuesToBeBetween, {
-            "min_value": params.get("minimum", params.get("exclusiveMinimum")),
-            "max_value": params.get("maximum", params.get("exclusiveMaximum")),
-            "strict_min": "minimum" not in params and "exclusiveMinimum" in params,
-            "strict_max": "maximum" not in params and "exclusiveMaximum" in params,
-        }
-    return None
