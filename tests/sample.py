@@ -1,8 +1,8 @@
 """Long tests: every run takes a few, each commit others; all with LAKEHOUSE_TESTS=all, as `make test-all` has it.
 
 `@pytest.mark.long(seconds)` marks a test, or a file whose tests share what takes long, with what it takes beside
-another worker; above the budget it is run with all only. Those named on the command line are taken too. The longest
-files begin first.
+another worker; above the budget it is run with all only. Those named on the command line are taken too. Where
+several work, the longest files begin first.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         found = unit(item)
         files[item.path] += found[1] if found and found[0] in taken else 0
     items[:] = [item for item in items if item not in left_out]
-    items.sort(key=lambda item: -files[item.path])
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: -files[item.path])
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         config.stash[LEFT_OUT] = len(left_out)
