@@ -60,7 +60,7 @@ test-spark: $(DEV_STAMP)  ## against one real Spark Connect server
 	@$(PYTEST) tests/spark
 
 test-dags: $(DEV_STAMP)  ## DAG policy
-	@$(BIN)/python -m pytest tests/dags
+	@$(PYTEST) tests/dags
 
 test-integration: $(DEV_STAMP)  ## real clients against the stand-ins
 	@$(PYTEST) tests/integration

@@ -1,7 +1,7 @@
 """Long tests: every run takes a few, each commit others; all with LAKEHOUSE_TESTS=all, as `make test-all` has it.
 
 `@pytest.mark.long(seconds)` marks a test, or a file whose tests share what takes long, with what it takes beside
-another worker; above the budget it is run with all only. Those named on the command line are taken too. Where
+another worker; above a limit it is run with all only. Those named on the command line are taken too. Where
 several work, the longest files begin first.
 """
 
@@ -16,8 +16,8 @@ from random import Random
 
 import pytest
 
-#: Seconds of long tests that a tier's run takes.
-BUDGET = int(os.environ.get("LAKEHOUSE_LONG_SECONDS") or 150)
+#: Seconds of long tests after which a tier's run takes no more, and above which a test is never taken.
+BUDGET, LIMIT = int(os.environ.get("LAKEHOUSE_LONG_SECONDS") or 60), 150
 ALL = os.environ.get("LAKEHOUSE_TESTS") == "all"
 
 
@@ -29,13 +29,14 @@ def seed() -> str:
 
 
 def choose(seconds: Mapping[str, float], budget: float, seed: str) -> set[str]:
-    """As many of the names of `seconds` as `budget` holds, in an order that depends on `seed` alone."""
-    order, taken = sorted(seconds), set()
+    """Names of `seconds` until `budget` is spent, in an order that depends on `seed` alone; none above LIMIT."""
+    order, taken = sorted(name for name in seconds if seconds[name] <= LIMIT), set()
     Random(seed).shuffle(order)
     for name in order:
-        if seconds[name] <= budget:
-            taken.add(name)
-            budget -= seconds[name]
+        if budget <= 0:
+            break
+        taken.add(name)
+        budget -= seconds[name]
     return taken
 
 

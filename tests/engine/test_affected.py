@@ -196,6 +196,7 @@ def check(
         assert reached or any(holds(handle, row) for handle in found if not through(handle)), (row, changed)
 
 
+@pytest.mark.long(3)
 @pytest.mark.parametrize("name", sorted(TRANSFORMS))
 @given(data=st.data())
 def test_every_difference_of_the_shops_tables_is_foretold(name: str, data: st.DataObject) -> None:

@@ -109,6 +109,7 @@ def test_change_feed_files_stay_for_the_retention(lake):
     assert not store.exists(changes)
 
 
+@pytest.mark.long(7)
 def test_checkpoints_remember_what_commits_no_longer_tell(lake):
     lake.publish(lake.rewrite(lambda rows: [(i, v.upper()) for i, v in rows]), "upper")
     for n in range(2, 11):

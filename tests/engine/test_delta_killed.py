@@ -13,6 +13,8 @@ from lakehouse.killpoints import POINTS
 from tests.attempts import attempt, collecting
 from tests.deltas import Lake
 
+pytestmark = pytest.mark.long(45)
+
 NEW = [(100, "new"), (101, "new")]
 ENGINE = [p for p in POINTS if p.split(".")[0] in ("branch", "publish", "drop", "collect", "revert")]
 

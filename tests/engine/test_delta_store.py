@@ -60,6 +60,7 @@ def test_files_come_and_go(root):
     assert store.exists(f"{root}/x %20 y2/c")
 
 
+@pytest.mark.long(9)
 def test_more_files_than_one_answer_holds(s3):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: store.replace(f"{s3}/many/{n:04}", b""), range(1001)))

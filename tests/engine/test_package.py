@@ -161,6 +161,7 @@ def closure(wanted: tuple[str, ...]) -> set[str]:
     return found
 
 
+@pytest.mark.long(8)
 def test_a_driver_needs_no_more_than_the_requirements(parts, tmp_path):
     with zipfile.ZipFile(io.BytesIO(build(*parts).archive)) as archive:
         archive.extractall(tmp_path / "unpacked")

@@ -64,6 +64,7 @@ def test_what_may_pass_is_tried_again(account, quick, fault):
     assert account.plan() == []
 
 
+@pytest.mark.long(5)
 @pytest.mark.parametrize(
     ("event", "fault", "attempts", "named"),
     [

@@ -18,6 +18,7 @@ from lakehouse.transform.cases import CaseBroken, cases
 COMPUTED = [e.name for e in load(PROJECT / "include" / "tables").entries if e.layer != "bronze"]
 
 
+@pytest.mark.long(45)
 def test_every_case_of_the_shop_passes_and_every_table_has_one(spark: Any) -> None:
     done = CliRunner().invoke(app, ["test", "--output", "json"])
     rows = json.loads(done.stdout)

@@ -42,6 +42,7 @@ def test_partitions_are_overwritten_as_they_come(split):
     assert split.rows_of_delta_rs() == rows
 
 
+@pytest.mark.long(9)
 def test_a_full_rebuild_replaces_everything(split):
     split.seed(rows=80, parts=AWKWARD)
     version = split.publish(split.run("INSERT OVERWRITE {b} SELECT 7, 'all', 1, 'x=y'")).version
@@ -51,6 +52,7 @@ def test_a_full_rebuild_replaces_everything(split):
     assert (kinds.count("delete"), kinds.count("insert")) == (80, 1)
 
 
+@pytest.mark.long(9)
 def test_zorder_changes_no_row(lake):
     lake.seed()
     lake.publish(lake.run("INSERT INTO {b} VALUES (90, 'n', 1)", "append"))
@@ -69,6 +71,7 @@ def test_a_merge_that_adds_a_column(lake):
     assert len(lake.feed(version)) == 2
 
 
+@pytest.mark.long(10)
 def test_an_undo_is_in_the_change_feed(lake):
     lake.seed(3)
     before = lake.rows()

@@ -125,6 +125,7 @@ def test_a_new_empty_table_is_published(lake, mode):
     assert lake.rows() == []
 
 
+@pytest.mark.long(9)
 def test_readers_see_nothing_before_and_everything_after(lake):
     lake.seed()
     before = lake.rows()
@@ -135,6 +136,7 @@ def test_readers_see_nothing_before_and_everything_after(lake):
     assert len(lake.rows()) == 11
 
 
+@pytest.mark.long(12)
 def test_merge_and_its_change_feed(lake):
     lake.seed()
     branch = lake.run(merge("SELECT * FROM VALUES (1L, 'changed'), (2L, NULL), (50L, 'new') AS s(id, v)"))
@@ -200,6 +202,7 @@ def test_maintenance_in_between_is_no_conflict(lake):
     assert lake.rows_of_delta_rs() == lake.rows()
 
 
+@pytest.mark.long(9)
 def test_maintenance_of_the_same_files_is_a_conflict(lake):
     lake.seed()
     lake.publish(lake.run("INSERT INTO {b} VALUES (90, 'n', 1)", "append"))
@@ -211,6 +214,7 @@ def test_maintenance_of_the_same_files_is_a_conflict(lake):
     assert lake.rows() == before
 
 
+@pytest.mark.long(6)
 @pytest.mark.parametrize("mode", ["append", "clone"])
 def test_another_publish_in_between_is_a_conflict(lake, mode):
     lake.seed()
@@ -258,6 +262,7 @@ def test_nothing_to_publish_commits_nothing(lake):
     assert (published.empty, published.version, latest_version(lake.path)) == (True, 0, 0)
 
 
+@pytest.mark.long(6)
 @pytest.mark.parametrize("mode", ["append", "clone"])
 def test_new_nullable_columns_come_with_the_publish(lake, mode):
     lake.seed()
