@@ -23,6 +23,7 @@ def measured() -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.long(35)
 def test_a_load_tells_its_numbers_and_a_held_one_its_failures(things: Lakehouse) -> None:
     things.table("silver.things", SILVER, "- {property: strategy, value: merge}", LATEST, rules=SMALL)
     put(things, (1, "2025-10-01 10:00:00", 5, "a"), (2, "2025-10-01 10:00:00", 500, "b"), (3, "2025-10-01", -1, "c"))

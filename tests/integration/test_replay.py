@@ -64,6 +64,7 @@ def state(lake: Lakehouse) -> tuple[Any, ...]:
     return lake.rows(TABLE), lake.rows("silver.things"), watermarks.store().all()
 
 
+@pytest.mark.long(35)
 def test_a_reverted_load_comes_back_from_its_landing_files(things: Lakehouse) -> None:
     """ING-8: as a load of its own, once, however often; the source has nothing any more."""
     put(things, (1, "2025-10-01 10:00:00", 1, "a"), (2, "2025-10-01 11:00:00.000001", -2, "b"))

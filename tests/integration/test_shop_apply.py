@@ -152,6 +152,7 @@ def test_salesforce_and_the_rates_take_a_day_once_and_whole(
         apply_day(snowflake, redshift, 0, ShopConfig(scale=0.1, seed=8), manifests=tmp_path, web=web)
 
 
+@pytest.mark.long(6)
 @pytest.mark.parametrize("statements", [15, 24, 30, 31, 32])
 def test_a_day_that_broke_off_is_applied_whole(snowflake: Any, redshift: Any, tmp_path: Path, statements: int) -> None:
     """The client dies while staging, between two tables, before and after the mark; nothing is rolled back."""

@@ -296,6 +296,7 @@ class Died(BaseException):
     """An attempt broke off."""
 
 
+@pytest.mark.long(14)
 @settings_of_hypothesis(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, max_size=8))
 def test_whatever_happens_in_whatever_order_the_warehouse_follows(

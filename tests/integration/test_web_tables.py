@@ -16,6 +16,8 @@ from lakehouse.sandbox.shop import Shop
 from lakehouse.sandbox.web import store
 from tests.integration.conftest import Lakehouse
 
+pytestmark = pytest.mark.long(30)
+
 SHOP = Shop()
 TABLES = ("salesforce_accounts", "salesforce_contacts", "salesforce_opportunities", "fx_rates")
 
