@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 STAMP := $(VENV)/.complete
 DEV_STAMP := $(VENV)/.complete-dev
-# Two workers a tier, each with servers of its own: a Spark driver plans on one core.
+# Two workers a tier, each with servers of its own: a Spark driver plans on one core. Three where they wait for others.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 LOCKS := requirements.txt requirements-dev.txt overrides.txt
 
@@ -63,7 +63,7 @@ test-dags: $(DEV_STAMP)  ## DAG policy
 	@$(PYTEST) tests/dags
 
 test-integration: $(DEV_STAMP)  ## real clients against the stand-ins
-	@$(PYTEST) tests/integration
+	@$(PYTEST) -n 3 tests/integration
 
 test-e2e: $(DEV_STAMP)  ## a real Airflow scheduler
 	@$(BIN)/python -m pytest tests/e2e

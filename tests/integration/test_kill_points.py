@@ -288,7 +288,7 @@ def test_every_point_of_the_steps_is_a_case() -> None:
     assert set(reached) == {case.where for case in kill_matrix.WORKER}
 
 
-@pytest.mark.long(90)
+@pytest.mark.long(140)
 @pytest.mark.parametrize("case", kill_matrix.chosen(), ids=str)
 def test_death_is_mended_by_the_next_attempt(
     case: Case, stages: Stages, enter: Enter, stand_ins: Path, report: list[Told]

@@ -104,6 +104,7 @@ def test_a_table_that_is_empty(things: Things):
     assert control() == (things.version, 0)
 
 
+@pytest.mark.long(6)
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("first", [True, False], ids=["whole", "changes"])
 def test_whoever_dies_anywhere_the_next_attempt_ends_right(things: Things, point: str, first: bool):
@@ -134,6 +135,7 @@ def test_two_at_once_send_it_once(things: Things):
     assert control() == (things.version, 203 + 1)
 
 
+@pytest.mark.long(6)
 @pytest.mark.parametrize("asleep", ["staged", "locked", "merged", "reconciled", "recorded"])
 def test_who_sleeps_through_another_attempt_changes_nothing(
     things: Things, monkeypatch: pytest.MonkeyPatch, asleep: str
