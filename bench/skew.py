@@ -30,6 +30,7 @@ CONF = {
     "spark.sql.shuffle.partitions": "32",
     "spark.eventLog.enabled": "true",
     "spark.eventLog.rolling.enabled": "false",
+    "spark.eventLog.compress": "false",
 }
 OFF = {
     "spark.sql.adaptive.skewJoin.enabled": "false",

@@ -32,7 +32,7 @@ def airflow_says(platform: Platform, *words: str) -> subprocess.CompletedProcess
     return subprocess.run([AIRFLOW, *words], env=environ, capture_output=True, text=True, timeout=1200, check=False)
 
 
-@pytest.mark.long(150)
+@pytest.mark.long(200)
 def test_days_by_the_command_of_airflow_2(platform: Platform, airflow: Airflow) -> None:
     """OPS-2: they succeed, one after the other; content and watermarks stay, consumers are not run once a day."""
     airflow.await_dag("consumer")

@@ -193,7 +193,7 @@ def test_no_personal_data_leaves_the_sources(platform: Platform) -> None:
             assert not values & {text for row in people for text in row}
 
 
-@pytest.mark.long(150)
+@pytest.mark.long(210)
 def test_a_second_make_run_leaves_every_table_as_it_is(platform: Platform) -> None:
     """Every day's run is cleared and goes again, the second day's too: no table has so much as a new version."""
     content_before, versions_before = content(platform), versions(platform.manifest)

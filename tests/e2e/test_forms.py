@@ -48,7 +48,7 @@ def test_gold_goes_to_snowflake(platform: Platform, airflow: Airflow) -> None:
             assert (found["next"], found["rows_there"]) == ("nothing", found["rows"]), found
 
 
-@pytest.mark.long(150)
+@pytest.mark.long(160)
 def test_upkeep_of_all_tables_changes_no_row(platform: Platform, airflow: Airflow) -> None:
     before = content(platform)
     as_it_opens(airflow, "lakehouse_optimize")
