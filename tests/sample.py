@@ -1,8 +1,8 @@
 """Long tests: every run takes a few, each commit others; all with LAKEHOUSE_TESTS=all, as `make test-all` has it.
 
 `@pytest.mark.long(seconds)` marks a test, or a file whose tests share what takes long, with what it takes beside
-another worker, or twice what it takes alone; above a limit it is run with all only. Those named on the command line are taken too. Where
-several work, the longest files begin first.
+another worker, or twice what it takes alone; above a limit it is run with all only. Those named on the command line are
+taken too. Where several work, the longest files begin first.
 """
 
 from __future__ import annotations
