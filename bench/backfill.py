@@ -8,10 +8,7 @@ Usage: python -m bench.backfill [--days 31] [--rows 20000] [--output result.json
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,13 +16,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bench.door import arguments, serving_spark, tell, workplace
 from lakehouse import backfill, connections, log, manifest, paths
 from lakehouse.config import settings
 from lakehouse.ledger.windows import Window
 from lakehouse.pipeline.batch import Run
 from lakehouse.pipeline.run import run_tables
 from lakehouse.sandbox.some import serving
-from lakehouse.spark.local import served
 
 TABLES = ("bronze/clicks_snowflake", "silver/visitors")
 FIRST = datetime(2025, 9, 1, tzinfo=UTC)
@@ -107,24 +104,16 @@ def measure(work: Path, days: int, rows: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print JSON; exit code 1 where the promise is broken."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--days", type=int, default=31)
+    parser = arguments(__doc__, days=31)
     parser.add_argument("--rows", type=int, default=20_000, help="rows a day")
-    parser.add_argument("--output", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
-        work = Path(folder)
-        (work / "spark").mkdir()
+    with workplace() as work:
         (work / "source").mkdir()
         log.configure(work / "bench.jsonl")
-        with serving(work / "source", "snowflake") as told, served(work / "spark", driver_memory="4g") as endpoint:
-            os.environ.update(told, LAKEHOUSE_SPARK_REMOTE=endpoint)
+        with serving(work / "source", "snowflake") as told, serving_spark(work, "4g"):
+            os.environ.update(told)
             found = measure(work, options.days, options.rows)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if options.output:
-        options.output.write_text(text + "\n")
-    raise SystemExit(found["ratio"] > RATIO)
+    tell(found, options.output, broken=found["ratio"] > RATIO)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.door import arguments, tell, workplace
 from lakehouse import connections
 from lakehouse.contracts import load_contract
 from lakehouse.ingest.feed import open_feed
@@ -135,10 +136,7 @@ def measure(kind: str, rows: int, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print JSON; exit code 1 where a promise is broken."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=5_000_000)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--output", type=Path, help="also write the figures here")
+    parser = arguments(__doc__, rows=5_000_000, rounds=1)
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--kind", choices=KINDS, action="append", help="only this source")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -150,15 +148,12 @@ def main() -> None:
     for kind in options.kind or KINDS:
         # One at a time: an idle server of the other would still hold memory and cores.
         name = {"snowflake": "snowflake", "redshift": "postgres"}[kind]
-        with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder, serving(Path(folder), name) as env:
+        with workplace() as work, serving(work, name) as env:
             os.environ.update(env)
             found[kind] = measure(kind, options.rows, options.rounds)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if options.output:
-        options.output.write_text(text + "\n")
     sides = [found[kind] for kind in options.kind or KINDS]
-    raise SystemExit(any(side["extract_peak_mb"] >= MEMORY or side["ratio"] > RATIO for side in sides))
+    broken = any(side["extract_peak_mb"] >= MEMORY or side["ratio"] > RATIO for side in sides)
+    tell(found, options.output, broken)
 
 
 if __name__ == "__main__":

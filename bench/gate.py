@@ -7,20 +7,17 @@ are medians of rounds that take turns. Usage: python -m bench.gate [--rows 50000
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import socket
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from bench.door import arguments, serving_spark, tell, workplace
 from bench.publish import CONTRACT, rows
-from lakehouse.config import settings
 from lakehouse.contracts import Contract, load_contract
 from lakehouse.delta import table_sql
 from lakehouse.quality import check
@@ -28,7 +25,6 @@ from lakehouse.quality.dense import dense
 from lakehouse.quality.engine import quiet, validate
 from lakehouse.quality.known import Known
 from lakehouse.spark import connected
-from lakehouse.spark.local import served
 
 #: The contract's rules as somebody would write them who has never heard of gates.
 BY_HAND = """SELECT count(*), count_if(line_id IS NULL), count_if(customer_id IS NULL), count_if(order_date IS NULL),
@@ -138,28 +134,15 @@ def measure(spark: Any, lake: Path, count: int, rounds: int, jobs: Jobs) -> dict
 
 def main() -> None:
     """Measure and print JSON; exit code 1 where a promise is broken."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=5_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, help="also write the figures here")
-    options = parser.parse_args()
+    options = arguments(__doc__, rows=5_000_000, rounds=3).parse_args()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
-        work = Path(folder)
-        (work / "spark").mkdir()
-        ui = {"spark.ui.enabled": "true", "spark.ui.port": str(port)}
-        with served(work / "spark", driver_memory="6g", conf=ui) as endpoint:
-            os.environ["LAKEHOUSE_SPARK_REMOTE"] = endpoint
-            settings.cache_clear()
-            with connected("bench") as spark:
-                found = measure(spark, work / "lake", options.rows, options.rounds, Jobs(port))
-    text = json.dumps(found, indent=2)
-    print(text)
-    if options.output:
-        options.output.write_text(text + "\n")
-    raise SystemExit(found["share_of_complete"] > 0.4 or found["times_by_hand"] > 2 or found["jobs"]["gate"] > 12)
+    ui = {"spark.ui.enabled": "true", "spark.ui.port": str(port)}
+    with workplace() as work, serving_spark(work, conf=ui), connected("bench") as spark:
+        found = measure(spark, work / "lake", options.rows, options.rounds, Jobs(port))
+    broken = found["share_of_complete"] > 0.4 or found["times_by_hand"] > 2 or found["jobs"]["gate"] > 12
+    tell(found, options.output, broken)
 
 
 if __name__ == "__main__":

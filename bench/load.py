@@ -7,29 +7,25 @@ medians. Usage: python -m bench.load [--rows 6000000] [--rounds 3] [--output res
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import shutil
 import statistics
-import tempfile
 import time
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from bench.door import arguments, medians, serving_spark, tell, workplace
 from lakehouse import paths
 from lakehouse.bronze.drift import landed
 from lakehouse.bronze.load import LoadStamp, load
-from lakehouse.config import settings
 from lakehouse.contracts import load_contract
 from lakehouse.delta import diff, drop_branch, fast_forward, open_branch
 from lakehouse.ledger.windows import Window
 from lakehouse.pipeline.transform import table_spec
 from lakehouse.quality import check
 from lakehouse.spark import connected
-from lakehouse.spark.local import served
 
 CONTRACT = Path(__file__).parent / "tables" / "bronze" / "lines"
 WINDOW = Window(datetime(2024, 12, 31, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
@@ -98,7 +94,7 @@ def measure(spark: Any, work: Path, rows: int, rounds: int) -> dict[str, Any]:
         if number:
             plain.append(one)
             ours.append(other)
-    steps = {name: round(statistics.median(run[name] for run in ours), 2) for name in ours[0]}
+    steps = medians(ours)
     whole = statistics.median(plain)
     return {
         "rows": rows,
@@ -111,25 +107,12 @@ def measure(spark: Any, work: Path, rows: int, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print JSON; exit code 1 where the promise is broken."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=6_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, help="also write the figures here")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
-        work = Path(folder)
-        (work / "spark").mkdir()
+    options = arguments(__doc__, rows=6_000_000, rounds=3).parse_args()
+    with workplace() as work:
         os.environ["LAKEHOUSE_HOME"] = str(work / "home")
-        with served(work / "spark", driver_memory="6g") as endpoint:
-            os.environ["LAKEHOUSE_SPARK_REMOTE"] = endpoint
-            settings.cache_clear()
-            with connected("bench") as spark:
-                found = measure(spark, work, options.rows, options.rounds)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if options.output:
-        options.output.write_text(text + "\n")
-    raise SystemExit(found["ratio"] > RATIO)
+        with serving_spark(work), connected("bench") as spark:
+            found = measure(spark, work, options.rows, options.rounds)
+    tell(found, options.output, broken=found["ratio"] > RATIO)
 
 
 if __name__ == "__main__":

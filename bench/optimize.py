@@ -7,22 +7,18 @@ Usage: python -m bench.optimize [--rows 2000000] [--files 40] [--output result.j
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from bench.door import arguments, serving_spark, tell, workplace
 from bench.publish import rows
 from lakehouse import paths
-from lakehouse.config import settings
 from lakehouse.delta import ColumnSpec, TableSpec, diff, drop_branch, fast_forward, latest_version, open_branch
 from lakehouse.maintenance import maintain
 from lakehouse.spark import connected
-from lakehouse.spark.local import served
 
 NAME = "silver.lines"
 ORDER = ("customer_id", "order_date")
@@ -65,30 +61,15 @@ def measure(count: int, files: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print JSON; exit code 1 where the promise is broken."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--files", type=int, default=40)
-    parser.add_argument("--output", type=Path, help="also write the figures here")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
-        work = Path(folder)
-        (work / "spark").mkdir()
+    options = arguments(__doc__, rows=2_000_000, files=40).parse_args()
+    with workplace() as work:
         folders = work / "tables" / "silver"
         folders.mkdir(parents=True)
         (folders / "lines").symlink_to(Path(__file__).parent / "tables" / "silver" / "lines")
-        with served(work / "spark", driver_memory="4g") as endpoint:
-            os.environ.update(
-                LAKEHOUSE_HOME=str(work / "home"),
-                LAKEHOUSE_TABLES=str(work / "tables"),
-                LAKEHOUSE_SPARK_REMOTE=endpoint,
-            )
-            settings.cache_clear()
+        os.environ.update(LAKEHOUSE_HOME=str(work / "home"), LAKEHOUSE_TABLES=str(work / "tables"))
+        with serving_spark(work, "4g"):
             found = measure(options.rows, options.files)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if options.output:
-        options.output.write_text(text + "\n")
-    raise SystemExit(found["ratio"] > 0.05)
+    tell(found, options.output, broken=found["ratio"] > 0.05)
 
 
 if __name__ == "__main__":

@@ -7,25 +7,19 @@ medians. Usage: python -m bench.publish [--rows 5000000] [--rounds 3] [--output 
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from lakehouse.config import settings
+from bench.door import arguments, medians, serving_spark, tell, workplace
 from lakehouse.contracts import load_contract
 from lakehouse.delta import ColumnSpec, TableSpec, diff, drop_branch, fast_forward, open_branch, table_sql
 from lakehouse.quality import check
 from lakehouse.quality.dense import dense
 from lakehouse.quality.known import Known
 from lakehouse.spark import connected
-from lakehouse.spark.local import served
 
 CONTRACT = Path(__file__).parent / "tables" / "silver" / "lines"
 
@@ -103,11 +97,6 @@ class Bench:
         }
 
 
-def medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    """The median of every figure."""
-    return {name: round(statistics.median(run[name] for run in runs), 3) for name in runs[0]}
-
-
 def measure(spark: Any, lake: Path, count: int, rounds: int) -> dict[str, Any]:
     """All figures, in seconds. The two sides of the MERGE take turns, so that neither has the warmer server."""
     bench = Bench(spark, lake, count)
@@ -123,7 +112,7 @@ def measure(spark: Any, lake: Path, count: int, rounds: int) -> dict[str, Any]:
         if n:  # the first round warms both up
             in_place.append({"whole": plain})
             published.append(branched)
-    append, plain, branched = medians(appends), medians(in_place), medians(published)
+    append, plain, branched = medians(appends, 3), medians(in_place, 3), medians(published, 3)
     return {
         "rows": count,
         "rounds": rounds,
@@ -137,24 +126,10 @@ def measure(spark: Any, lake: Path, count: int, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print JSON; exit code 1 where a promise is broken."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=5_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, help="also write the figures here")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
-        work = Path(folder)
-        (work / "spark").mkdir()
-        with served(work / "spark", driver_memory="6g") as endpoint:
-            os.environ["LAKEHOUSE_SPARK_REMOTE"] = endpoint
-            settings.cache_clear()
-            with connected("bench") as spark:
-                found = measure(spark, work / "lake", options.rows, options.rounds)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if options.output:
-        options.output.write_text(text + "\n")
-    raise SystemExit(found["append_publish_share"] > 0.05 or found["merge_ratio"] > 1.3)
+    options = arguments(__doc__, rows=5_000_000, rounds=3).parse_args()
+    with workplace() as work, serving_spark(work), connected("bench") as spark:
+        found = measure(spark, work / "lake", options.rows, options.rounds)
+    tell(found, options.output, broken=found["append_publish_share"] > 0.05 or found["merge_ratio"] > 1.3)
 
 
 if __name__ == "__main__":

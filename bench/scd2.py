@@ -9,11 +9,8 @@ Usage: python -m bench.scd2 [--rows 5000000] [--changes 100000] [--rounds 3] [--
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
-import tempfile
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,15 +18,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from bench.door import arguments, serving_spark, tell, workplace
 from lakehouse import log, paths
-from lakehouse.config import settings
 from lakehouse.contracts import load_contract
 from lakehouse.delta import Branch, diff, fast_forward, open_branch, table_sql
 from lakehouse.pipeline.batch import Run
 from lakehouse.pipeline.publish import publish
 from lakehouse.pipeline.transform import compute, table_spec
 from lakehouse.spark import connected
-from lakehouse.spark.local import served
 
 TABLES = Path(__file__).parent / "tables"
 BRONZE, DIMENSION = "bronze.members", "gold.dim_member"
@@ -47,16 +43,18 @@ FROM (SELECT {member} AS member_id FROM range({low}, {high}))"""
 
 #: Staged once to close what is there and once to insert what is new, as it is usually written.
 BY_HAND = """MERGE INTO {table} t USING (
-  SELECT c.member_id AS closes, c.* FROM changes c
-  UNION ALL
-  SELECT NULL AS closes, c.* FROM changes c JOIN {table} d ON c.member_id = d.member_id AND d.is_current
+  SELECT c.*, IF(closes IS NULL, changed_at, TIMESTAMP'1900-01-01T00:00:00Z') AS opens FROM (
+    SELECT member_id AS closes, * FROM changes
+    UNION ALL
+    SELECT NULL AS closes, c.* FROM changes c JOIN {table} d ON c.member_id = d.member_id AND d.is_current
+    WHERE NOT (c.name <=> d.name AND c.segment <=> d.segment AND c.city <=> d.city)
+  ) c
 ) s ON t.member_id = s.closes AND t.is_current
 WHEN MATCHED AND NOT (t.name <=> s.name AND t.segment <=> s.segment AND t.city <=> s.city)
   THEN UPDATE SET valid_to = s.changed_at, is_current = FALSE
 WHEN NOT MATCHED THEN INSERT (member_sk, member_id, valid_from, valid_to, is_current, name, segment, city,
     _batch_id, _run_date, _updated_ts)
-  VALUES (xxhash64(s.member_id, s.changed_at), s.member_id,
-    IF(s.closes IS NULL, s.changed_at, TIMESTAMP'1900-01-01T00:00:00Z'), TIMESTAMP'9999-12-31T00:00:00Z', TRUE,
+  VALUES (xxhash64(s.member_id, s.opens), s.member_id, s.opens, TIMESTAMP'9999-12-31T00:00:00Z', TRUE,
     s.name, s.segment, s.city, s._batch_id, s._run_date, s._ingest_ts)"""
 
 
@@ -118,27 +116,13 @@ def measure(spark: Any, work: Path, rows: int, changes: int, rounds: int) -> dic
 
 def main() -> None:
     """Measure and print JSON; exit code 1 where the promise is broken."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=5_000_000)
-    parser.add_argument("--changes", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, help="also write the figures here")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
-        work = Path(folder)
-        (work / "spark").mkdir()
+    options = arguments(__doc__, rows=5_000_000, changes=100_000, rounds=3).parse_args()
+    with workplace() as work:
         log.configure(work / "bench.jsonl")
         os.environ.update(LAKEHOUSE_HOME=str(work), LAKEHOUSE_TABLES=str(TABLES))
-        with served(work / "spark", driver_memory="6g") as endpoint:
-            os.environ["LAKEHOUSE_SPARK_REMOTE"] = endpoint
-            settings.cache_clear()
-            with connected("bench") as spark:
-                found = measure(spark, work, options.rows, options.changes, options.rounds)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if options.output:
-        options.output.write_text(text + "\n")
-    raise SystemExit(found["ratio"] > RATIO)
+        with serving_spark(work), connected("bench") as spark:
+            found = measure(spark, work, options.rows, options.changes, options.rounds)
+    tell(found, options.output, broken=found["ratio"] > RATIO)
 
 
 if __name__ == "__main__":

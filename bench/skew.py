@@ -7,18 +7,14 @@ Usage: python -m bench.skew [--rows 12000000] [--rounds 3] [--output result.json
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import statistics
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from lakehouse.config import settings
+from bench.door import arguments, medians, serving_spark, tell, workplace
 from lakehouse.spark import connected
-from lakehouse.spark.local import served
 
 FACTS = """SELECT id, CASE WHEN pmod(hash(id), 20) = 0 THEN NULL WHEN pmod(hash(id), 20) < 13 THEN 7
     ELSE pmod(xxhash64(id), {keys}) END AS customer_id,
@@ -70,35 +66,18 @@ def measure(spark: Any, work: Path, rows: int, rounds: int) -> dict[str, Any]:
             took = joined(spark, events)
             if number:
                 found.append(took)
-    told = {
-        side: {name: round(statistics.median(run[name] for run in found), 2) for name in found[0]}
-        for side, found in runs.items()
-    }
-    return {"rows": rows, "rounds": rounds, **told}
+    return {"rows": rows, "rounds": rounds, **{side: medians(found) for side, found in runs.items()}}
 
 
 def main() -> None:
     """Measure and print JSON; exit code 1 where the settings are of no use."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=12_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, help="also write the figures here")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
-        work = Path(folder)
-        for name in ("spark", "events"):
-            (work / name).mkdir()
+    options = arguments(__doc__, rows=12_000_000, rounds=3).parse_args()
+    with workplace() as work:
+        (work / "events").mkdir()
         conf = {**CONF, "spark.eventLog.dir": (work / "events").as_uri()}
-        with served(work / "spark", driver_memory="4g", conf=conf) as endpoint:
-            os.environ["LAKEHOUSE_SPARK_REMOTE"] = endpoint
-            settings.cache_clear()
-            with connected("bench") as spark:
-                found = measure(spark, work, options.rows, options.rounds)
-    text = json.dumps(found, indent=2)
-    print(text)
-    if options.output:
-        options.output.write_text(text + "\n")
-    raise SystemExit(found["with"]["longest_task"] >= found["without"]["longest_task"])
+        with serving_spark(work, "4g", conf), connected("bench") as spark:
+            found = measure(spark, work, options.rows, options.rounds)
+    tell(found, options.output, broken=found["with"]["longest_task"] >= found["without"]["longest_task"])
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ Usage: python -m bench.stream [--rows 1000000] [--rate 2000] [--seconds 60] [--o
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
 import statistics
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,13 +20,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.door import arguments, serving_spark, tell, workplace
 from lakehouse import connections, manifest, paths
 from lakehouse.config import settings
 from lakehouse.contracts import load_contract
 from lakehouse.pipeline.batch import Run
 from lakehouse.pipeline.run import run_tables
 from lakehouse.sandbox import kafka, ports
-from lakehouse.spark.local import served
 from lakehouse.stream.land import stream
 from lakehouse.stream.offsets import lag
 from lakehouse.stream.position import Position
@@ -136,25 +134,18 @@ def measure(port: int, rows: int, rate: int, seconds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser = arguments(__doc__, rows=1_000_000)
     parser.add_argument("--rate", type=int, default=2000, help="records a second of the steady load")
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--output", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
-        work = Path(folder)
-        (work / "spark").mkdir()
+    with workplace() as work:
         os.environ["LAKEHOUSE_HOME"] = str(work / "home")
-        with broker(work) as port, served(work / "spark") as endpoint:
-            os.environ["LAKEHOUSE_SPARK_REMOTE"] = endpoint
+        with broker(work) as port, serving_spark(work, "3g"):
             told = {"conn_type": "kafka", "host": ports.HOST, "port": port}
             os.environ["AIRFLOW_CONN_KAFKA_DEFAULT"] = json.dumps(told)
             settings.cache_clear()
-            text = json.dumps(measure(port, options.rows, options.rate, options.seconds), indent=2)
-    print(text)
-    if options.output:
-        options.output.write_text(text + "\n")
+            found = measure(port, options.rows, options.rate, options.seconds)
+    tell(found, options.output)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import pytest
 #: Seconds of long tests after which a tier's run takes no more, and above which a test is never taken.
 BUDGET, LIMIT = int(os.environ.get("LAKEHOUSE_LONG_SECONDS") or 60), 150
 ALL = os.environ.get("LAKEHOUSE_TESTS") == "all"
+LEFT_OUT = pytest.StashKey[int]()
 
 
 def seed() -> str:
@@ -50,23 +51,20 @@ def unit(item: pytest.Item) -> tuple[str, float] | None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the long tests that are not taken, and let the files with the longest begin."""
-    units = dict(filter(None, map(unit, items)))
+    long = {item: found for item in items if (found := unit(item))}
+    seconds = dict(long.values())
     named = config.option.keyword or any("::" in argument for argument in config.args)
-    taken = set(units) if ALL or named else choose(units, BUDGET, seed())
-    left_out = [item for item in items if (found := unit(item)) and found[0] not in taken]
-    files: dict[Path, float] = defaultdict(float)
-    for item in items:
-        found = unit(item)
-        files[item.path] += found[1] if found and found[0] in taken else 0
-    items[:] = [item for item in items if item not in left_out]
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: -files[item.path])
+    taken = set(seconds) if ALL or named else choose(seconds, BUDGET, seed())
+    left_out = [item for item, (name, _) in long.items() if name not in taken]
     if left_out:
+        items[:] = [item for item in items if item not in long or long[item][0] in taken]
         config.hook.pytest_deselected(items=left_out)
         config.stash[LEFT_OUT] = len(left_out)
-
-
-LEFT_OUT = pytest.StashKey[int]()
+    if hasattr(config, "workerinput"):
+        files: dict[str, float] = defaultdict(float)
+        for name in taken:
+            files[name.partition("::")[0]] += seconds[name]
+        items.sort(key=lambda item: -files[item.nodeid.partition("::")[0]])
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -6,11 +6,12 @@ Two days, and three with all of the long tests. After the first somebody trigger
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -97,6 +98,18 @@ class RecordingDemo(Demo):
         run = airflow.trigger(DAG)
         assert run.logical_date is None
         self.platform.by_hand = airflow.await_run(DAG, run.run_id, 400)
+
+
+def ends_green(airflow: Airflow, dag: str, conf: Mapping[str, Any] | None = None, deadline: float = 400) -> DagRun:
+    """Un-pause the DAG, trigger it without a logical date, as its form opens if `conf` says nothing, and wait."""
+    airflow.await_dag(dag)
+    airflow.set_paused(dag, False)
+    run = airflow.trigger(dag, conf=conf)
+    assert run.logical_date is None
+    ended = airflow.await_run(dag, run.run_id, deadline)
+    failed = [task.task_id for task in airflow.tasks(dag, run.run_id) if task.state == "failed"]
+    assert (ended.state, failed) == ("success", [])
+    return ended
 
 
 def versions(manifest: Manifest) -> dict[str, int]:

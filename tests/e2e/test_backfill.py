@@ -17,7 +17,7 @@ from lakehouse import ledger, watermarks
 from lakehouse.books import books
 from lakehouse.sandbox import envfile
 from lakehouse.sandbox.rest import Airflow
-from tests.e2e.conftest import DAG, Platform
+from tests.e2e.conftest import DAG, Platform, ends_green
 from tests.e2e.test_daily import content
 
 COUNT = int(os.environ.get("LAKEHOUSE_BACKFILL_DAYS") or 2)
@@ -59,13 +59,9 @@ def test_days_by_the_command_of_airflow_2(platform: Platform, airflow: Airflow) 
 
 
 def test_the_form_as_it_opens_ends_green_and_changes_nothing(platform: Platform, airflow: Airflow) -> None:
-    airflow.await_dag("lakehouse_backfill")
-    airflow.set_paused("lakehouse_backfill", False)
     before = content(platform)
-    run = airflow.trigger("lakehouse_backfill")
-    assert airflow.await_run("lakehouse_backfill", run.run_id, 200).state == "success"
+    ends_green(airflow, "lakehouse_backfill", deadline=200)
     # And done: a range that is loaded is no gap.
     conf = {"table": "orders", "start": FIRST, "end": LAST, "from": "source", "dry_run": False}
-    run = airflow.trigger("lakehouse_backfill", conf=conf)
-    assert airflow.await_run("lakehouse_backfill", run.run_id, 400).state == "success"
+    ends_green(airflow, "lakehouse_backfill", conf)
     assert content(platform) == before

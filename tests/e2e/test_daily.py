@@ -14,7 +14,7 @@ from lakehouse.books import books
 from lakehouse.sandbox.demo import Demo
 from lakehouse.sandbox.rest import Airflow
 from tests.e2e import oracle
-from tests.e2e.conftest import DAG, LAST, Platform, versions
+from tests.e2e.conftest import DAG, LAST, Platform, ends_green, versions
 
 DAYS = range(1, LAST + 1)
 
@@ -221,10 +221,7 @@ def test_a_trigger_without_a_logical_date_loads_from_the_watermark_on(platform: 
 
 
 def test_a_dag_written_by_hand_runs_every_operator(platform: Platform, airflow: Airflow) -> None:
-    airflow.await_dag("handwritten")
-    airflow.set_paused("handwritten", False)
-    run = airflow.trigger("handwritten")
-    assert airflow.await_run("handwritten", run.run_id, 300).state == "success"
+    run = ends_green(airflow, "handwritten", deadline=300)
     types = {event.event for event in ledger.read("bronze.products") if event.run_id == f"handwritten/{run.run_id}"}
     assert {"started", "published"} <= types
     assert config.settings().home == platform.home

@@ -7,7 +7,7 @@ import pytest
 from lakehouse import ledger, paths
 from lakehouse.delta import table_stats
 from lakehouse.sandbox.rest import Airflow
-from tests.e2e.conftest import Platform, versions
+from tests.e2e.conftest import Platform, ends_green, versions
 from tests.e2e.test_daily import content
 
 DAG = "lakehouse_optimize"
@@ -15,15 +15,12 @@ DAG = "lakehouse_optimize"
 
 def upkeep(airflow: Airflow, tables: str) -> list[str]:
     """Run the DAG for some tables; states of its tasks, one a table."""
-    run = airflow.trigger(DAG, conf={"tables": tables})
-    assert airflow.await_run(DAG, run.run_id, 400).state == "success"
+    run = ends_green(airflow, DAG, {"tables": tables})
     return [str(task.state) for task in airflow.tasks(DAG, run.run_id) if task.task_id == "optimize"]
 
 
 @pytest.mark.long(30)
 def test_upkeep_changes_files_and_no_row_and_then_nothing(platform: Platform, airflow: Airflow) -> None:
-    airflow.await_dag(DAG)
-    airflow.set_paused(DAG, False)
     before, loads, files = content(platform), len(ledger.read()), table_stats(paths.ops("ledger")).files
     assert files > len(platform.manifest.entries), "each load must have left files of its own"
     assert upkeep(airflow, "silver.orders, gold.fact_sales, ops.ledger") == ["success"] * 3

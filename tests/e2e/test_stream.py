@@ -13,7 +13,7 @@ from lakehouse.sandbox.kafka import SHOP_EVENTS
 from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.rest import Airflow
 from lakehouse.stream.records import Records
-from tests.e2e.conftest import Platform
+from tests.e2e.conftest import Platform, ends_green
 from tests.platform import bring_back
 
 DAG, TABLE = "lakehouse_stream", "bronze.shop_events"
@@ -24,12 +24,8 @@ def test_a_trigger_as_the_form_opens_loads_what_the_topic_has(platform: Platform
     bring_back(platform.home, stream=True)
     port = connections.get("kafka_default").port or 0
     sent = topic.send(port, Layout(platform.home).kafka, 1)
-    airflow.await_dag(DAG)
-    airflow.set_paused(DAG, False)
     for _ in range(2):
-        run = airflow.trigger(DAG)
-        done = airflow.await_run(DAG, run.run_id, 400)
-        assert done.state == "success", [t for t in airflow.tasks(DAG, run.run_id) if t.state != "success"]
+        ends_green(airflow, DAG)
         table = DeltaTable(paths.table(TABLE)).to_pyarrow_table(columns=["kafka_partition", "kafka_offset"])
         (load, *_) = [e for e in ledger.read(TABLE) if e.event == "published"]
         # The second run finds nothing new.

@@ -13,7 +13,7 @@ from random import Random
 from lakehouse.sandbox.shop import crm, rates
 from lakehouse.sandbox.shop.catalog import customer, product
 from lakehouse.sandbox.shop.model import Row, money
-from lakehouse.sandbox.shop.orders import line, place
+from lakehouse.sandbox.shop.orders import line, naming, place
 from lakehouse.sandbox.shop.world import Span, World, some
 
 #: Broken rows are numbered from here on, and members that never arrive.
@@ -107,9 +107,7 @@ def break_rows(world: World, span: Span, known: list[int]) -> None:
 
 def _break_orders(world: World, span: Span, rng: Random, known: list[int]) -> None:
     for kind, rule, wrong in _ORDERS:
-        order, _ = place(world, rng, rng.choice(known), [], _odd_moment(span, rng))
-        world.counters["orders"] -= 1
-        good = {**order, "order_id": _number(world)}
+        good = _order(world, span, rng, rng.choice(known))
         _add(world, span, "orders", kind, rule, good, wrong, mend=kind == "unknown_currency")
 
 
@@ -134,15 +132,8 @@ def _name_strangers(world: World, span: Span, known: list[int]) -> None:
     """An order of a customer, and one of a product, that never arrive. Each row alone breaks no rule."""
     rng = span.rng("strangers")
     number = NEVER + _number(world) - BROKEN
-    unknown = {"product_id": number, "list_price": money(rng.randrange(500, 9_000))}
-    orders = (
-        ("orders", number, some(rng, _for_sale(world), 2), f"customer_id {number}"),
-        ("order_items", rng.choice(known), [unknown], f"product_id {number}"),
-    )
-    for table, who, goods, detail in orders:
-        order, _ = place(world, rng, who, [], _odd_moment(span, rng))
-        world.counters["orders"] -= 1
-        order = {**order, "order_id": _number(world)}
+    for table, who, goods, detail in naming(rng, number, number, known, _for_sale(world)):
+        order = _order(world, span, rng, who)
         lines = [line(rng, order, i, item) for i, item in enumerate(goods, start=1)]
         world.extra["orders"].append(order)
         world.extra["order_items"] += lines
@@ -180,6 +171,13 @@ def _add(world: World, span: Span, table: str, kind: str, rule: str, good: Row, 
     world.plant(span.n, table, kind, bad, rule)
     if mend:
         world.repairs.append((table, good))
+
+
+def _order(world: World, span: Span, rng: Random, who: int) -> Row:
+    """An order without lines whose number takes none of the good ones."""
+    order, _ = place(world, rng, who, [], _odd_moment(span, rng))
+    world.counters["orders"] -= 1
+    return {**order, "order_id": _number(world)}
 
 
 def _odd_moment(span: Span, rng: Random) -> datetime:

@@ -135,18 +135,24 @@ def _late_orders(world: World, span: Span, rng: Random, known: list[int], goods:
         world.plant(span.n, "orders", "late", world.current["orders"][key])
 
 
+def naming(
+    rng: Random, customer_id: int, product_id: int, known: list[int], goods: list[Row]
+) -> list[tuple[str, int, list[Row], str]]:
+    """Orders of a customer, and of a product, whom nobody knows: (table that names them, who orders, what, words)."""
+    new = {"product_id": product_id, "list_price": money(rng.randrange(500, 9_000))}
+    return [
+        ("orders", customer_id, some(rng, goods, 2), f"customer_id {customer_id}"),
+        ("order_items", rng.choice(known), [new], f"product_id {product_id}"),
+    ]
+
+
 def _early_orders(world: World, span: Span, rng: Random, known: list[int], goods: list[Row]) -> None:
     """Orders that name a member which arrives tomorrow."""
     at = span.moment(rng, after_hours=12)
     who, what = world.new_id("customers"), world.new_id("products")
     world.promised["customers"].append((who, at - timedelta(seconds=90)))
     world.promised["products"].append((what, at))
-    new = {"product_id": what, "list_price": money(rng.randrange(500, 9_000))}
-    early = (
-        ("orders", who, some(rng, goods, 2), f"customer_id {who}"),
-        ("order_items", rng.choice(known), [new], f"product_id {what}"),
-    )
-    for table, customer, lines, detail in early:
+    for table, customer, lines, detail in naming(rng, who, what, known, goods):
         order, rows = place(world, rng, customer, lines, at)
         commit(world, order, rows)
         schedule(world, rng, order, after=span.high)
