@@ -54,7 +54,9 @@ class SsmStore:
             # None where the parameter was deleted and made anew meanwhile: versions count from 1 again.
             buried = [self._version(key, number) for number in range(seen + 1, written)]
             raw, seen = text.write(wanted), written
-            wanted = max([decide(value) for value in buried if value is not None], default=wanted)
+            if any(value is not None for value in buried):
+                # With what was just written: a slow writer's lower value may lie between two higher ones.
+                wanted = max(decide(value) for value in [*buried, wanted] if value is not None)
         return wanted
 
     def _read(self, key: str) -> tuple[str | None, int]:
