@@ -21,9 +21,9 @@ from bench.publish import CONTRACT, rows
 from lakehouse.contracts import Contract, load_contract
 from lakehouse.delta import table_sql
 from lakehouse.quality import check
-from lakehouse.quality.dense import dense
 from lakehouse.quality.engine import quiet, validate
 from lakehouse.quality.known import Known
+from lakehouse.quality.statistics import with_statistics
 from lakehouse.spark import connected
 
 #: The contract's rules as somebody would write them who has never heard of gates.
@@ -78,14 +78,16 @@ def measure(spark: Any, lake: Path, count: int, rounds: int, jobs: Jobs) -> dict
     from pyspark.sql.functions import expr
 
     contract = load_contract(CONTRACT)
-    path = f"{lake}/lines"
-    spark.sql(rows(0, count)).select(*[c.name for c in contract.columns]).write.format("delta").save(path)
-    candidate = spark.read.format("delta").load(path)
+    good, odd = f"{lake}/lines", f"{lake}/odd"
+    spark.sql(rows(0, count)).select(*[c.name for c in contract.columns]).write.format("delta").save(good)
+    candidate = spark.read.format("delta").load(good)
     # One row in ten thousand costs less than nothing.
-    odd = candidate.withColumn("price", expr("IF(pmod(line_id, 10000) = 0, CAST(-1 AS DECIMAL(18, 2)), price)"))
+    price = expr("IF(pmod(line_id, 10000) = 0, CAST(-1 AS DECIMAL(18, 2)), price)")
+    candidate.withColumn("price", price).write.format("delta").save(odd)
 
-    def gate(frame: Any = candidate) -> Any:
-        known = Known(dense=dense(contract, path))
+    def gate(path: str = good) -> Any:
+        known = with_statistics(Known(), contract, path)
+        frame = spark.read.format("delta").load(path)
         return check(contract, frame, spark.table, batch_id="bench", run_id="bench", known=known)
 
     def clean() -> None:
@@ -102,7 +104,7 @@ def measure(spark: Any, lake: Path, count: int, rounds: int, jobs: Jobs) -> dict
             validate(natives(contract), candidate, "COMPLETE")
 
     def by_hand() -> None:
-        spark.sql(BY_HAND.format(table=table_sql(path))).collect()
+        spark.sql(BY_HAND.format(table=table_sql(good))).collect()
 
     sides: dict[str, Callable[[], None]] = {
         "gate": clean,

@@ -23,8 +23,10 @@ from lakehouse.bronze.load import LoadStamp, load
 from lakehouse.contracts import load_contract
 from lakehouse.delta import diff, drop_branch, fast_forward, open_branch
 from lakehouse.ledger.windows import Window
-from lakehouse.pipeline.transform import table_spec
+from lakehouse.pipeline.spec import table_spec
 from lakehouse.quality import check
+from lakehouse.quality.known import Known
+from lakehouse.quality.statistics import with_statistics
 from lakehouse.spark import connected
 
 CONTRACT = Path(__file__).parent / "tables" / "bronze" / "lines"
@@ -70,7 +72,9 @@ def loaded(spark: Any, folder: Path, lake: Path, number: int, rows: int) -> dict
     stamp = LoadStamp(batch, 1, "1", "bench", datetime.now(UTC), "2025-01-01", "0" * 32)
     counts = load(contract, source, branch, frames, {}, (WINDOW,), stamp, rows_landed=rows)
     marks.append(time.perf_counter())
-    audit = check(contract, spark.read.format("delta").load(branch.path), spark.table, batch_id=batch, run_id="bench")
+    known = with_statistics(Known(), contract, branch.path)
+    candidate = spark.read.format("delta").load(branch.path)
+    audit = check(contract, candidate, spark.table, batch_id=batch, run_id="bench", known=known)
     marks.append(time.perf_counter())
     change = diff(branch)
     fast_forward(branch, f"bench/{batch}", 1, {}, expected=change.fingerprint)

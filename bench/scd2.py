@@ -24,7 +24,8 @@ from lakehouse.contracts import load_contract
 from lakehouse.delta import Branch, diff, fast_forward, open_branch, table_sql
 from lakehouse.pipeline.batch import Run
 from lakehouse.pipeline.publish import publish
-from lakehouse.pipeline.transform import compute, table_spec
+from lakehouse.pipeline.spec import table_spec
+from lakehouse.pipeline.transform import compute
 from lakehouse.spark import connected
 
 TABLES = Path(__file__).parent / "tables"

@@ -17,7 +17,7 @@ from hypothesis import given
 
 from lakehouse.config import PROJECT
 from lakehouse.contracts import load_contract
-from lakehouse.pipeline.transform import table_spec
+from lakehouse.pipeline.spec import table_spec
 from lakehouse.transform.affected import Handle, handles
 from lakehouse.transform.increment import by_key
 from lakehouse.transform.sql import parse_query, parse_transform

@@ -24,7 +24,7 @@ from lakehouse.contracts import Contract, load_contract
 from lakehouse.delta import fast_forward, open_branch, read_rows, schema_columns
 from lakehouse.ledger import Window
 from lakehouse.paths import ops
-from lakehouse.pipeline.transform import table_spec
+from lakehouse.pipeline.spec import table_spec
 
 CONTRACT = """\
 apiVersion: v3.1.0

@@ -25,7 +25,8 @@ from lakehouse.ledger.events import read
 from lakehouse.ledger.state import last_published
 from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.pipeline.publish import publish
-from lakehouse.pipeline.transform import compute, table_spec
+from lakehouse.pipeline.spec import table_spec
+from lakehouse.pipeline.transform import compute
 from lakehouse.transform.increment import Increment, plan, work_out
 from lakehouse.transform.inputs import register, resolve
 from lakehouse.transform.scd2 import versions_sql

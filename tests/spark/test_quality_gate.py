@@ -14,6 +14,7 @@ from lakehouse.contracts import load_contract
 from lakehouse.quality import GateFailed, RuleError, build_suite, check, record
 from lakehouse.quality.engine import quiet
 from lakehouse.quality.known import Known
+from lakehouse.quality.statistics import with_statistics
 from lakehouse.quality.suite import NOTHING_KNOWN
 
 HEAD = """\
@@ -470,3 +471,27 @@ def test_bits_find_a_dense_key_that_repeats(make, gate, twice):
     if repeated:
         rows_of = sum(van in repeated for van in [*EDGES, *twice])
         assert failures(bits)["van_once"].failed_rows == rows_of
+
+
+@pytest.mark.parametrize("broken", [(), ("parcel_id_not_null",), ("leg_not_null", "weight_in_range"), ("size_known",)])
+def test_statistics_of_files_tell_what_rows_would(make, spark, tmp_path, broken):
+    """The same verdict, counts and samples as by reading every row."""
+    contract, path = make(), str(tmp_path / "table")
+    types = "parcel_id BIGINT, leg INT, size STRING, mail STRING, weight STRING, van_id BIGINT"
+    for rows in (GOOD, [BAD[rule] for rule in broken]):
+        frame = spark.createDataFrame(rows, types).selectExpr(
+            "* EXCEPT (weight)", "CAST(weight AS DECIMAL(9, 2)) weight"
+        )
+        frame.write.format("delta").mode("append").save(path)
+    known = with_statistics(NOTHING_KNOWN, contract, path)
+    bounded = set() if "weight_in_range" in broken else {"weight_in_range"}
+    assert set(known.counted) == {"parcel_id_not_null", "leg_not_null"} | bounded
+    vans = spark.createDataFrame([(7,), (8,)], "van_id BIGINT")
+    told, read = (
+        check(
+            contract, spark.read.format("delta").load(path), {"silver.vans": vans}.__getitem__, "b-1", "r-1", known=by
+        )
+        for by in (known, NOTHING_KNOWN)
+    )
+    assert told.results == read.results
+    assert set(failures(told)) == set(broken)

@@ -23,7 +23,8 @@ from lakehouse.contracts import Contract, load_contract
 from lakehouse.delta import Branch, diff, fast_forward, open_branch, table_sql
 from lakehouse.pipeline.batch import Run
 from lakehouse.pipeline.publish import publish
-from lakehouse.pipeline.transform import compute, table_spec
+from lakehouse.pipeline.spec import table_spec
+from lakehouse.pipeline.transform import compute
 from lakehouse.transform.scd2 import versions_sql
 
 TABLES = PROJECT / "include" / "tables"

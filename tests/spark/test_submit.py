@@ -26,7 +26,7 @@ from lakehouse.jobs.package import build
 from lakehouse.manifest import load
 from lakehouse.pipeline.batch import Run
 from lakehouse.pipeline.run import run_tables
-from lakehouse.pipeline.transform import table_spec
+from lakehouse.pipeline.spec import table_spec
 from lakehouse.spark.jars import resolve_jars, spark_home
 from lakehouse.spark.server import FEW_CORES, SMALL_DATA_CONF, s3a_conf
 from tests.shop import adopt

@@ -14,27 +14,26 @@ from typing import TYPE_CHECKING
 
 from lakehouse.bronze.judge import judged
 from lakehouse.bronze.quarantine import known_before, rows_of_load, set_aside
+from lakehouse.bronze.seen import Seen
 from lakehouse.bronze.verdicts import record_verdicts
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.landing import KEPT
 from lakehouse.killpoints import reach
 from lakehouse.ledger.windows import Window
+from lakehouse.repeats import surplus
 from lakehouse.sqltext import literal, quote, timestamp
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Observation, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.delta import Branch
 
 
-BAD = "_faulty AND NOT _discarded"
-#: What is counted of the judged rows.
-COUNTS = {"total": "count(*)", "bad": f"count_if({BAD})", "discarded": "count_if(_discarded)"}
-
-
 #: Landed rows from which it is cheaper to ask whether any is repeated than to look for repeated ones in any case.
 ASK_FIRST = 200_000
+#: Spark's names of types whose values are whole numbers.
+WHOLE = ("tinyint", "smallint", "int", "bigint")
 
 
 class LoadFailed(LakehouseError):
@@ -80,19 +79,14 @@ def load(
     appended though their key has a newer state. Raises LoadFailed where more rows than the contract's quarantine
     threshold allows are at fault, those not counted that a published load has set aside before (CON-2).
     """
-    from pyspark.sql import Observation
-    from pyspark.sql import functions as F
-
-    spark, seen = frames[0].sparkSession, Observation()
+    spark = frames[0].sparkSession
     rows = reduce(lambda one, other: one.unionByName(other), [judged(f, contract, source, grown) for f in frames])
-    # Without them, lest Spark makes them for every row.
-    judgement = rows.drop("_reasons", "_landed")
-    counted = judgement.observe(seen, *[F.expr(f"{sql} AS {name}") for name, sql in COUNTS.items()])
+    seen = Seen(rows, contract, source)
     # A series has its cursor in its key. A record of a topic never changes: it is known by its place, whatever columns
     # the contract has of it by now.
     content = [] if source.streamed else ["_row_hash"]
     identity = list(dict.fromkeys([*contract.primary_key, source.cursor, *content]))
-    good = counted.where("NOT _faulty AND NOT _discarded")
+    good = seen.passing.where("NOT _faulty AND NOT _discarded")
     if rows_landed < ASK_FIRST or _may_repeat(contract, source, frames):
         good = good.dropDuplicates(identity)
     known = _known(spark, branch, source, () if replay else windows, rows)
@@ -108,18 +102,18 @@ def load(
         "_row_hash",
     ).write.format("delta").mode("append").save(branch.path)
     reach("load.appended")
-    total, bad, discarded = _counted(seen, rows)
+    total, bad, discarded = seen.counts()
     kept = any(KEPT in frame.columns for frame in frames)
     if kept:
         record_verdicts(contract, rows, stamp)
-    aside = bad if kept or not bad else set_aside(spark, contract, source, rows.where(BAD), stamp)
+    aside = bad if kept or not bad else set_aside(spark, contract, seen.aside(), stamp)
     counts = {"judged": total, "quarantined": aside, "discarded": discarded}
     counts["set_aside"] = bad if kept else rows_of_load(contract, stamp)
     allowed = contract.quarantine_threshold * total
     # Rows at fault that a published load has set aside already are no news: from quarantine, or a day loaded again.
     news = 0 if kept else bad
     if news > allowed:
-        news -= known_before(spark, contract, source, rows.where(BAD), stamp)
+        news -= known_before(spark, contract, seen.aside(), stamp)
     if news > allowed:
         raise LoadFailed(
             f"{contract.name}: {news} of {total} rows broke the contract, above its quarantineThreshold of "
@@ -139,27 +133,22 @@ def _may_repeat(contract: Contract, source: Source, frames: Sequence[DataFrame])
     columns = [contract.column(name) for name in dict.fromkeys([*contract.primary_key, source.cursor])]
     if any(column.name not in frame.columns for column in columns for frame in frames):
         return True
+    # A load has most keys once; where they are whole numbers, that is told sooner than anything else.
+    key = columns[0].name
+    if len(contract.primary_key) == 1 and all(dict(frame.dtypes)[key] in WHOLE for frame in frames):
+        numbers = [frame.selectExpr(f"CAST({quote(key)} AS BIGINT) AS one") for frame in frames]
+        if not _first(numbers, f"{surplus('one', '{rows}')} > 0"):
+            return False
     cast = [f"try_cast({quote(column.name)} AS {column.type})" for column in columns]
     hashes = [frame.selectExpr(f"xxhash64({', '.join(cast)}) AS one") for frame in frames]
-    first = (
-        reduce(lambda one, other: one.union(other), hashes)
-        .selectExpr("count(*) > count(DISTINCT one) AS repeated")
-        .first()
-    )
-    return first is None or bool(first["repeated"])
+    return _first(hashes, "(SELECT count(*) > count(DISTINCT one) FROM {rows})")
 
 
-def _counted(seen: Observation, rows: DataFrame) -> tuple[int, ...]:
-    """Rows judged, at fault and discarded, as the append saw them.
-
-    Where nothing was left to append, Spark drops the rest of the plan and the observation with it: then they are
-    counted by a query of their own.
-    """
-    metrics = seen.get
-    if "total" not in metrics:
-        first = rows.selectExpr(*[f"{sql} AS {name}" for name, sql in COUNTS.items()]).first()
-        metrics = first.asDict() if first else {}
-    return tuple(int(metrics.get(name, 0)) for name in COUNTS)
+def _first(frames: Sequence[DataFrame], sql: str) -> bool:
+    """The answer to `sql` over all of `frames`, its `{rows}`."""
+    rows = reduce(lambda one, other: one.union(other), frames)
+    (answer,) = rows.sparkSession.sql(f"SELECT {sql}", rows=rows).collect()
+    return bool(answer[0])
 
 
 def _known(

@@ -42,14 +42,18 @@ COLUMNS = (
 )
 
 
+#: What an entry has of its row; its `cursor` as microseconds since the epoch.
+PARTS = {"key": "STRING", "cursor": "BIGINT", "reasons": "ARRAY<STRING>", "row": "STRING"}
+
+
 class QuarantineBusy(LakehouseError):
     """Several processes set rows of one batch aside, and this one was always late."""
 
 
-def set_aside(spark: SparkSession, contract: Contract, source: Source, bad: DataFrame, stamp: LoadStamp) -> int:
-    """Write the rows of `bad` that quarantine does not hold yet; how many of its rows are of this load.
+def set_aside(spark: SparkSession, contract: Contract, parts: DataFrame, stamp: LoadStamp) -> int:
+    """Write the rows of `parts` that quarantine does not hold yet; how many of its rows are of this load.
 
-    In: a judged frame (see `lakehouse.bronze.judge`). A row read again by a lookback or a retry is not set aside
+    In: columns as in PARTS. A row read again by a lookback or a retry is not set aside
     twice: what quarantine holds is left out, and of two attempts that found the same rows missing one commits; the
     other looks again. Raises QuarantineBusy when that keeps happening.
     """
@@ -58,7 +62,7 @@ def set_aside(spark: SparkSession, contract: Contract, source: Source, bad: Data
     path = paths.ops("quarantine")
     spec = TableSpec(tuple(ColumnSpec(name, kind) for name, kind in COLUMNS), partition_by=("table",))
     create_table(path, spec)
-    entries = _entries(contract, source, bad, stamp)
+    entries = _entries(contract, parts, stamp)
     for _ in range(ATTEMPTS):
         # Asked before quarantine is read: whoever publishes for this batch after that takes this number.
         number = (transaction_version(path, _application(contract, stamp)) or 0) + 1
@@ -90,10 +94,10 @@ def rows_of_load(contract: Contract, stamp: LoadStamp) -> int:
     return 0 if held is None else int(held.count_rows(filter=mine & (pc.field("load") == stamp.load)))
 
 
-def known_before(spark: SparkSession, contract: Contract, source: Source, bad: DataFrame, stamp: LoadStamp) -> int:
-    """How many rows of `bad` other loads have set aside that were published all the same.
+def known_before(spark: SparkSession, contract: Contract, parts: DataFrame, stamp: LoadStamp) -> int:
+    """How many rows of `parts` (columns as in PARTS) other loads have set aside that were published all the same.
 
-    In: a judged frame. What a load set aside that never was published does not count: its source is still at fault.
+    What a load set aside that never was published does not count: its source is still at fault.
     """
     published = {(e.batch_id, e.load) for e in ledger.read(contract.name) if e.event == "published"}
     loads = [
@@ -104,14 +108,13 @@ def known_before(spark: SparkSession, contract: Contract, source: Source, bad: D
         return 0
     held = spark.read.format("delta").load(paths.ops("quarantine"))
     held = held.where(f"table = {literal(contract.name)} AND (batch_id, load) IN ({', '.join(loads)})")
-    return int(
-        bad.selectExpr(f"{identity(contract)} AS quarantine_id").join(held, "quarantine_id", "left_semi").count()
-    )
+    ids = parts.selectExpr(f"{identity(contract, 'row')} AS quarantine_id")
+    return int(ids.join(held, "quarantine_id", "left_semi").count())
 
 
-def identity(contract: Contract) -> str:
-    """SQL of a judged row's quarantine_id."""
-    return f"sha2(concat({literal(contract.name + chr(10))}, _landed), 256)"
+def identity(contract: Contract, row: str) -> str:
+    """SQL of the quarantine_id of a row that landed as `row`, the name of its column."""
+    return f"sha2(concat({literal(contract.name + chr(10))}, {row}), 256)"
 
 
 def _publish(
@@ -138,20 +141,41 @@ def _application(contract: Contract, stamp: LoadStamp) -> str:
     return f"quarantine/{contract.name}/{stamp.batch_id}"
 
 
-def _entries(contract: Contract, source: Source, bad: DataFrame, stamp: LoadStamp) -> DataFrame:
-    """The rows of `bad` as quarantine holds them, each once."""
+def parts_sql(contract: Contract, source: Source) -> str:
+    """SQL of a struct of PARTS, over a judged frame (see `lakehouse.bronze.judge`).
+
+    It has each column that is costly to make once: then Spark makes it where the struct is asked for, and not before.
+    """
     key = ", ".join(map(quote, contract.primary_key))
-    return bad.selectExpr(
-        f"{identity(contract)} AS quarantine_id",
+    return (
+        f"struct(to_json(struct({key})) AS key, "
+        f"unix_micros(CAST({quote(source.cursor)} AS TIMESTAMP)) AS cursor, _reasons AS reasons, _landed AS row)"
+    )
+
+
+def parts_of(bad: DataFrame, contract: Contract, source: Source) -> DataFrame:
+    """PARTS of the rows of a judged frame."""
+    return bad.selectExpr(f"{parts_sql(contract, source)} AS one").select("one.*")
+
+
+def parts_type() -> str:
+    """The type of `parts_sql`."""
+    return f"STRUCT<{', '.join(f'{name}: {kind}' for name, kind in PARTS.items())}>"
+
+
+def _entries(contract: Contract, parts: DataFrame, stamp: LoadStamp) -> DataFrame:
+    """The rows of `parts` as quarantine holds them, each once."""
+    return parts.selectExpr(
+        f"{identity(contract, 'row')} AS quarantine_id",
         f"{literal(contract.name)} AS table",
         f"{literal(stamp.batch_id)} AS batch_id",
         f"CAST({int(stamp.load)} AS BIGINT) AS load",
         f"{literal(stamp.run_id)} AS run_id",
         f"{timestamp(stamp.ingest_ts)} AS quarantined_ts",
-        f"to_json(struct({key})) AS key",
-        f"CAST({quote(source.cursor)} AS TIMESTAMP) AS cursor",
-        "_reasons AS reasons",
-        "_landed AS row",
+        "key",
+        "timestamp_micros(cursor) AS cursor",
+        "reasons",
+        "row",
         f"{literal(contract.fingerprint)} AS contract",
         f"{literal(stamp.trace_id)} AS trace_id",
     ).dropDuplicates(["quarantine_id"])

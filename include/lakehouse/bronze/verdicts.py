@@ -27,7 +27,7 @@ def record_verdicts(contract: Contract, rows: DataFrame, stamp: LoadStamp) -> No
     """Put on record what became of judged rows that came from quarantine. Said again by each attempt at the load."""
     found = rows.selectExpr(
         f"{timestamp(now())} AS verdict_ts",
-        f"{identity(contract)} AS quarantine_id",
+        f"{identity(contract, '_landed')} AS quarantine_id",
         f"{literal(contract.name)} AS table",
         "CASE WHEN _discarded THEN 'discarded' WHEN size(_reasons) = 0 THEN 'passed' ELSE 'failed' END AS verdict",
         "_reasons AS reasons",

@@ -16,7 +16,7 @@ def test(selector: Annotated[str, SELECTOR] = "*", output: Output = Format.table
     """Run the cases in the folders of the selected tables; exit 1 where one gives other rows than expected."""
     from lakehouse.contracts import load_contract
     from lakehouse.manifest import load
-    from lakehouse.pipeline.transform import table_spec
+    from lakehouse.pipeline.spec import table_spec
     from lakehouse.spark import connected
     from lakehouse.transform.cases import cases, run
 

@@ -5,7 +5,7 @@ Tables are addressed by path, there is no catalog. Spark works on branches and n
 
 from lakehouse.delta.branch import open_branch, table_sql
 from lakehouse.delta.collect import Collected, CollectRefused, collect
-from lakehouse.delta.describe import Newest, Span, TableStats, newest, schema_columns, span, table_id, table_stats
+from lakehouse.delta.describe import Newest, TableStats, newest, schema_columns, table_id, table_stats
 from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
@@ -18,6 +18,7 @@ from lakehouse.delta.revert import RevertRefused, check_revert, revert, reverted
 from lakehouse.delta.rows import append_rows, dataset, read_rows, scan
 from lakehouse.delta.schema import TypeUnknown
 from lakehouse.delta.spec import DEFAULT_PROPERTIES, ColumnSpec, SchemaChanged, TableSpec
+from lakehouse.delta.statistics import Statistics, statistics
 from lakehouse.delta.store import StoreUnsupported
 from lakehouse.delta.transactions import Commit, commit_of, transactions
 
@@ -37,7 +38,7 @@ __all__ = [
     "RevertRefused",
     "SchemaChanged",
     "SeveralStatements",
-    "Span",
+    "Statistics",
     "StoreUnsupported",
     "TableSpec",
     "TableStats",
@@ -67,7 +68,7 @@ __all__ = [
     "reverted_versions",
     "scan",
     "schema_columns",
-    "span",
+    "statistics",
     "table_id",
     "table_sql",
     "table_stats",

@@ -54,31 +54,6 @@ def table_id(path: str, version: int) -> str:
 
 
 @dataclass(frozen=True)
-class Span:
-    """Smallest and largest value of a column, and the rows of the table, NULLs included."""
-
-    low: int
-    high: int
-    rows: int
-
-
-def span(path: str, column: str) -> Span | None:
-    """The span of a column of whole numbers in the table at `path`; None where a file's statistics lack it."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    version = latest_version(path)
-    if version < 0:
-        return None
-    files = pa.table(store.delta_table(path, version).get_add_actions(flatten=True))
-    names = ("num_records", f"min.{column}", f"max.{column}")
-    if not files.num_rows or any(n not in files.column_names or files[n].null_count for n in names):
-        return None
-    rows, low, high = (files[name] for name in names)
-    return Span(pc.min(low).as_py(), pc.max(high).as_py(), pc.sum(rows).as_py())
-
-
-@dataclass(frozen=True)
 class Newest:
     """The largest `value` of a column, None where nothing tells; the data is that of `version`, committed then."""
 

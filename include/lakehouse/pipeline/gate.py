@@ -78,16 +78,16 @@ def gate(
 def _known(contract: Contract, batch: Batch) -> Known:
     """What the rules go by besides the tables. Rules without it are taken and not judged, and say so."""
     from lakehouse.delta import Branch
-    from lakehouse.quality.dense import dense
     from lakehouse.quality.history import usual
     from lakehouse.quality.known import Known
+    from lakehouse.quality.statistics import with_statistics
 
     events = ledger.read(contract.name)
     found, silent = usual(contract.name, contract.rules, batch.windows, batch.run.kind, events)
     said = figures(contract, Path(paths.landing(contract.name, *batch.landing)))
     unasked = {r.name: "the source was not asked" for r in contract.rules if r.kind == "source" and r.name not in said}
-    close = frozenset() if batch.empty else dense(contract, Branch.from_json(batch.branch).path)
-    return Known(run_end=batch.run.end, usual=found, figures=said, unjudged={**silent, **unasked}, dense=close)
+    known = Known(run_end=batch.run.end, usual=found, figures=said, unjudged={**silent, **unasked})
+    return known if batch.empty else with_statistics(known, contract, Branch.from_json(batch.branch).path)
 
 
 def _candidate(spark: SparkSession, contract: Contract, batch: Batch) -> DataFrame:

@@ -22,8 +22,8 @@ from lakehouse.pipeline.batch import Batch, Run, change_batch_id, new_attempt
 from lakehouse.pipeline.events import event_of
 from lakehouse.pipeline.extract import source_of
 from lakehouse.pipeline.reconcile import reconciled_events
+from lakehouse.pipeline.spec import table_spec
 from lakehouse.pipeline.takeover import take_over
-from lakehouse.transform.apply import OPERATIONAL
 from lakehouse.transform.increment import plan
 from lakehouse.transform.inputs import resolve
 from lakehouse.transform.restate import Restate, problem, rows_in_range
@@ -31,27 +31,7 @@ from lakehouse.transform.sql import parse_transform
 from lakehouse.transform.work import work
 
 if TYPE_CHECKING:
-    from lakehouse.delta import Branch, TableSpec
-
-
-BRONZE_OPERATIONAL = (
-    ("_ingest_ts", "TIMESTAMP"),
-    ("_batch_id", "STRING"),
-    ("_source_system", "STRING"),
-    ("_run_date", "DATE"),
-    ("_extra", "STRING"),
-    ("_row_hash", "BIGINT"),
-)
-
-
-def table_spec(contract: Contract, grown: Mapping[str, str] | None = None) -> TableSpec:
-    """The Delta table a contract asks for, operational columns included; `grown` are columns it has beyond."""
-    from lakehouse.delta import ColumnSpec, TableSpec
-
-    columns = [ColumnSpec(c.name, c.type, comment=c.description) for c in contract.columns]
-    operational = BRONZE_OPERATIONAL if contract.source else OPERATIONAL
-    columns += [ColumnSpec(name, kind) for name, kind in (*operational, *(grown or {}).items())]
-    return TableSpec(tuple(columns), partition_by=contract.partition_by)
+    from lakehouse.delta import Branch
 
 
 def load_landed(contract: Contract, batch: Batch) -> Batch:

@@ -54,7 +54,7 @@ def database_assignments(target: Target, access: Access, contracts: Iterable[Con
 
 def table_assignment(target: Target, access: Access, contract: Contract) -> dict[str, Body]:
     """A table and every column that its contract speaks of, operational ones too."""
-    from lakehouse.pipeline.transform import table_spec
+    from lakehouse.pipeline.spec import table_spec
 
     said = {column.name: column.classification for column in contract.columns}
     columns = {

@@ -48,7 +48,7 @@ def table(target: Target, contract: Contract, grown: Mapping[str, str] | None = 
 
     Partition columns are ordinary ones here: the Delta log knows the partitions.
     """
-    from lakehouse.pipeline.transform import table_spec
+    from lakehouse.pipeline.spec import table_spec
 
     columns = {
         column.name.lower(): {"type": hive_type(column.type), "comment": _line(column.comment, _COMMENT)}

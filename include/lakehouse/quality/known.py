@@ -21,3 +21,5 @@ class Known:
     unjudged: Mapping[str, str] = field(default_factory=dict)
     #: Single-column unique rules whose values lie close together: whole numbers, few of them missing.
     dense: frozenset[str] = frozenset()
+    #: Bad rows of rules that the statistics of the candidate's files tell.
+    counted: Mapping[str, int] = field(default_factory=dict)

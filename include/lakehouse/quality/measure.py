@@ -13,6 +13,7 @@ from lakehouse.contracts.sql import RUN_END_PLACEHOLDER, filled
 from lakehouse.contracts.tolerance import NONE
 from lakehouse.errors import LakehouseError
 from lakehouse.quality.known import Known
+from lakehouse.repeats import surplus
 from lakehouse.sqltext import quote, timestamp
 from lakehouse.transform.sql import SqlError, parse_query
 
@@ -65,8 +66,11 @@ def measure(contract: Contract, rule: Rule, view: View, known: Known) -> str:
         if landed is None or source is None:
             return "CAST(NULL AS DOUBLE)"
         return _told(rule, f"CAST({abs(landed - source)!r} AS DOUBLE)", f"{source!r}")
+    if rule.name in known.counted:
+        return _told(rule, str(known.counted[rule.name]), "count(1)")
     if rule.name in known.dense:
-        return surplus(rule, view)
+        key = quote(rule.columns[0])
+        return surplus(f"CAST({key} AS BIGINT)", f"{view(CANDIDATE)} WHERE {key} IS NOT NULL")
     return _told(rule, bad_rows(contract, rule, view), "count(1)")
 
 
@@ -80,21 +84,6 @@ def bad_rows(contract: Contract, rule: Rule, view: View) -> str:
     if rule.kind == "reference":
         return f"(SELECT count(1) FROM {unreferenced(contract, rule, view)})"
     raise RuleError(contract, rule, f"kind '{rule.kind}' is not known")
-
-
-def surplus(rule: Rule, view: View) -> str:
-    """The aggregate expression of how many rows there are beyond one a key, where keys are dense whole numbers.
-
-    Keys become bits of 64-bit words, one for each stretch of 64 numbers, so that words are shuffled and not keys; a
-    word is a number, which Spark aggregates in place, without a sort. It is 0 where no key repeats; how many rows
-    share keys it does not say.
-    """
-    key = f"CAST({quote(rule.columns[0])} AS BIGINT)"
-    return (
-        "(SELECT coalesce(sum(held - bit_count(bits)), 0) FROM (SELECT count(1) AS held, "
-        f"bit_or(shiftleft(1L, CAST({key} & 63 AS INT))) AS bits FROM {view(CANDIDATE)} "
-        f"WHERE {quote(rule.columns[0])} IS NOT NULL GROUP BY shiftright({key}, 6)))"
-    )
 
 
 def repeated_keys(rule: Rule, view: View) -> str:

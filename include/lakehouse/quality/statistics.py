@@ -1,0 +1,81 @@
+"""What the statistics of a candidate's files tell its gate: numbers of rules, and which keys lie close together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.contracts.model import Contract, Rule
+from lakehouse.quality.known import Known
+
+if TYPE_CHECKING:
+    from lakehouse.delta import Statistics
+
+#: Types whose values are whole numbers.
+WHOLE = ("TINYINT", "SMALLINT", "INT", "BIGINT")
+#: Numbers a key may lie apart, on average: a word of 64 bits then holds 8 keys.
+APART = 8
+#: Rows below which a shuffle costs nothing.
+MANY = 100_000
+
+
+def with_statistics(known: Known, contract: Contract, path: str) -> Known:
+    """`known`, and what the Delta table at `path` tells of the rules without reading a row."""
+    from lakehouse.delta import statistics
+
+    told = statistics(path)
+    if told is None:
+        return known
+    found = {rule.name: number for rule in contract.rules if (number := _bad_rows(rule, contract, told)) is not None}
+    close = {rule.name for rule in contract.rules if rule.kind == "unique" and _close(rule, contract, told)}
+    return replace(known, counted=found, dense=frozenset(close))
+
+
+def _bad_rows(rule: Rule, contract: Contract, told: Statistics) -> int | None:
+    """How many rows break `rule`, where no row need be read for that."""
+    if rule.kind == "not_null":
+        return told.nulls(rule.columns[0])
+    span = told.span(rule.columns[0]) if rule.kind == "range" else None
+    if span is None:
+        return None
+    # Outside of its bounds lie some rows; how many, only they tell.
+    kind = contract.column(rule.columns[0]).type
+    return 0 if all(_within(span, name, bound, kind) for name, bound in rule.params.items()) else None
+
+
+def _within(span: tuple[Any, Any], name: str, said: Any, kind: str) -> bool:
+    """Whether all of `span` keeps to one option of the schema. False where that is not certain."""
+    if name not in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
+        return name.startswith("must") or name == "unit"
+    bound = _bound(said, kind)
+    if bound is None:
+        return False
+    low, high = span
+    if name in ("minimum", "exclusiveMinimum"):
+        return bool(low > bound or (name == "minimum" and low == bound))
+    return bool(high < bound or (name == "maximum" and high == bound))
+
+
+def _bound(said: Any, kind: str) -> Any:
+    """A bound of the contract as a value of the column's type; None where Spark's cast might change it."""
+    try:
+        if kind == "DATE":
+            return date.fromisoformat(str(said))
+        bound = Decimal(str(said))
+    except (ValueError, InvalidOperation):
+        return None
+    if kind in WHOLE:
+        return bound if bound == bound.to_integral_value() else None
+    scale = int(kind.rstrip(")").partition(",")[2] or 0) if kind.startswith("DECIMAL") else -1
+    return bound if scale >= 0 and round(bound, scale) == bound else None
+
+
+def _close(rule: Rule, contract: Contract, told: Statistics) -> bool:
+    """Whether bits find a repeated key of `rule`, without a shuffle of all keys."""
+    # A rule that bears some repeats needs their number.
+    if len(rule.columns) > 1 or "unit" in rule.params or contract.column(rule.columns[0]).type not in WHOLE:
+        return False
+    span, rows = told.span(rule.columns[0]), told.rows
+    return bool(span and rows and rows >= MANY and span[1] - span[0] < APART * rows)  # type: ignore[operator]
