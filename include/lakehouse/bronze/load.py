@@ -106,7 +106,7 @@ def load(
     kept = any(KEPT in frame.columns for frame in frames)
     if kept:
         record_verdicts(contract, rows, stamp)
-    aside = bad if kept or not bad else set_aside(spark, contract, seen.aside(), stamp)
+    aside = bad if kept or not bad else set_aside(spark, contract, seen.few(), seen.aside, stamp)
     counts = {"judged": total, "quarantined": aside, "discarded": discarded}
     counts["set_aside"] = bad if kept else rows_of_load(contract, stamp)
     allowed = contract.quarantine_threshold * total

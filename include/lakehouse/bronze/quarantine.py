@@ -7,6 +7,7 @@ quarantined_ts TIMESTAMP, key (JSON), cursor TIMESTAMP, reasons ARRAY<STRING>, r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from lakehouse.killpoints import reach
 from lakehouse.sqltext import literal, quote, timestamp
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.bronze.load import LoadStamp
@@ -42,31 +44,33 @@ COLUMNS = (
 )
 
 
-#: What an entry has of its row; its `cursor` as microseconds since the epoch.
-PARTS = {"key": "STRING", "cursor": "BIGINT", "reasons": "ARRAY<STRING>", "row": "STRING"}
+#: What an entry has of its row: key STRING (JSON), cursor BIGINT (microseconds since the epoch), reasons
+#: ARRAY<STRING>, row STRING (JSON).
+PARTS = ("key", "cursor", "reasons", "row")
 
 
 class QuarantineBusy(LakehouseError):
     """Several processes set rows of one batch aside, and this one was always late."""
 
 
-def set_aside(spark: SparkSession, contract: Contract, parts: DataFrame, stamp: LoadStamp) -> int:
-    """Write the rows of `parts` that quarantine does not hold yet; how many of its rows are of this load.
+def set_aside(
+    spark: SparkSession, contract: Contract, few: pa.Table | None, aside: Callable[[], DataFrame], stamp: LoadStamp
+) -> int:
+    """Write the rows at fault that quarantine does not hold yet; how many of its rows are of this load.
 
-    In: columns as in PARTS. A row read again by a lookback or a retry is not set aside
-    twice: what quarantine holds is left out, and of two attempts that found the same rows missing one commits; the
-    other looks again. Raises QuarantineBusy when that keeps happening.
+    In: columns as in PARTS, of `few` where the rows are few (see `bronze.few`), else of `aside`. A row read again by
+    a lookback or a retry is not set aside twice: what quarantine holds is left out, and of two attempts that found
+    the same rows missing one commits; the other looks again. Raises QuarantineBusy when that keeps happening.
     """
     from lakehouse.delta import ColumnSpec, TableSpec, create_table, transaction_version
 
     path = paths.ops("quarantine")
     spec = TableSpec(tuple(ColumnSpec(name, kind) for name, kind in COLUMNS), partition_by=("table",))
     create_table(path, spec)
-    entries = _entries(contract, parts, stamp)
     for _ in range(ATTEMPTS):
         # Asked before quarantine is read: whoever publishes for this batch after that takes this number.
         number = (transaction_version(path, _application(contract, stamp)) or 0) + 1
-        added = _publish(spark, contract, entries, stamp, spec, number)
+        added = _publish(spark, contract, few, aside, stamp, spec, number)
         if added is not None:
             break
     else:
@@ -80,7 +84,7 @@ def set_aside(spark: SparkSession, contract: Contract, parts: DataFrame, stamp: 
     # An earlier attempt at this load has set rows aside too, and the source may have mended some of them since.
     mine = f"table = {literal(contract.name)} AND batch_id = {literal(stamp.batch_id)} AND load = {int(stamp.load)}"
     held = spark.read.format("delta").load(path).where(mine)
-    return int(entries.join(held, on="quarantine_id", how="left_semi").count())
+    return int(_entries(contract, aside(), stamp).join(held, on="quarantine_id", how="left_semi").count())
 
 
 def rows_of_load(contract: Contract, stamp: LoadStamp) -> int:
@@ -118,16 +122,30 @@ def identity(contract: Contract, row: str) -> str:
 
 
 def _publish(
-    spark: SparkSession, contract: Contract, entries: DataFrame, stamp: LoadStamp, spec: TableSpec, number: int
+    spark: SparkSession,
+    contract: Contract,
+    few: pa.Table | None,
+    aside: Callable[[], DataFrame],
+    stamp: LoadStamp,
+    spec: TableSpec,
+    number: int,
 ) -> int | None:
-    """Publish the entries that quarantine lacks; how many, None where another attempt took `number` meanwhile."""
-    from lakehouse.delta import drop_branch, fast_forward, open_branch
+    """Publish the rows that quarantine lacks; how many, None where another attempt took `number` meanwhile."""
+    from lakehouse.bronze.few import missing
+    from lakehouse.delta import append_rows, drop_branch, fast_forward, open_branch
 
     path = paths.ops("quarantine")
-    held = spark.read.format("delta").load(path).where(f"table = {literal(contract.name)}").select("quarantine_id")
     branch = open_branch(path, f"{path}/_branch/{stamp.batch_id}/{stamp.attempt}", spec, "append")
-    missing = entries.join(held, on="quarantine_id", how="left_anti").select(*[name for name, _ in COLUMNS])
-    missing.write.format("delta").mode("append").save(branch.path)
+    if few is None:
+        held = spark.read.format("delta").load(path).where(f"table = {literal(contract.name)}").select("quarantine_id")
+        rows = (
+            _entries(contract, aside(), stamp)
+            .join(held, on="quarantine_id", how="left_anti")
+            .select(*[name for name, _ in COLUMNS])
+        )
+        rows.write.format("delta").mode("append").save(branch.path)
+    elif (new := missing(few, contract, stamp)).num_rows:
+        append_rows(branch.path, new)
     reach("quarantine.written")
     told = {"batch_id": stamp.batch_id, "run_id": stamp.run_id}
     published = fast_forward(branch, _application(contract, stamp), number, told, rebase_appends=True)
@@ -156,11 +174,6 @@ def parts_sql(contract: Contract, source: Source) -> str:
 def parts_of(bad: DataFrame, contract: Contract, source: Source) -> DataFrame:
     """PARTS of the rows of a judged frame."""
     return bad.selectExpr(f"{parts_sql(contract, source)} AS one").select("one.*")
-
-
-def parts_type() -> str:
-    """The type of `parts_sql`."""
-    return f"STRUCT<{', '.join(f'{name}: {kind}' for name, kind in PARTS.items())}>"
 
 
 def _entries(contract: Contract, parts: DataFrame, stamp: LoadStamp) -> DataFrame:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakehouse.bronze.quarantine import parts_of, parts_sql, parts_type
+from lakehouse.bronze.few import parts
+from lakehouse.bronze.quarantine import parts_of, parts_sql
 from lakehouse.contracts.model import Contract, Source
-from lakehouse.sqltext import literal, quote
+from lakehouse.sqltext import quote
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame
 
 #: True for a judged row that is to be set aside.
@@ -55,12 +57,11 @@ class Seen:
         return tuple(int(metrics.get(name, 0)) for name in COUNTS)
 
     def aside(self) -> DataFrame:
-        """The rows at fault as `quarantine.PARTS`; read again where not all of them came with the counts."""
-        import pyarrow as pa
+        """The rows at fault as `quarantine.PARTS`, read again."""
+        return parts_of(self._rows.where(BAD), self._contract, self._source)
 
+    def few(self) -> pa.Table | None:
+        """The rows of `aside`, where all of them came with the counts."""
         metrics = self._seen.get
         came = metrics.get("aside") or []
-        if len(came) < metrics.get("bad", 1):
-            return parts_of(self._rows.where(BAD), self._contract, self._source)
-        texts = self._rows.sparkSession.createDataFrame(pa.table({"one": pa.array(came, pa.string())}))
-        return texts.selectExpr(f"from_json(one, {literal(parts_type())}) AS one").select("one.*")
+        return parts(came) if "total" in metrics and len(came) == metrics["bad"] else None

@@ -1,0 +1,118 @@
+"""Rows at fault are set aside alike, come they with the counts of the append or are read again (CON-2, CON-3)."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lakehouse.bronze import seen
+from lakehouse.bronze.drift import landed
+from lakehouse.bronze.load import LoadStamp, load
+from lakehouse.config import settings
+from lakehouse.contracts import Contract, load_contract
+from lakehouse.delta import fast_forward, open_branch, read_rows
+from lakehouse.ledger import Window
+from lakehouse.paths import error_lane, ops, table
+from lakehouse.pipeline.spec import table_spec
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: bronze.parcels
+version: 1.0.0
+status: active
+team: {name: Depot, members: [{username: depot@shop.example}]}
+customProperties:
+  - property: source
+    value: {connection: snowflake_default, type: snowflake, object: A.B, cursor: at, initialValue: 2025-01-01}
+  - {property: quarantineThreshold, value: 1}
+schema:
+  - name: parcels
+    properties:
+      - {name: id, physicalType: BIGINT, primaryKey: true, primaryKeyPosition: 1, required: true}
+      - {name: at, physicalType: TIMESTAMP, required: true}
+      - {name: price, physicalType: "DECIMAL(10,2)", logicalType: number, logicalTypeOptions: {minimum: 0}}
+      - {name: note, physicalType: STRING, logicalType: string, logicalTypeOptions: {maxLength: 5000}, required: true}
+"""
+NOON = datetime(2025, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
+WINDOW = (Window(NOON - timedelta(days=1), NOON + timedelta(days=1)),)
+GOOD = {"id": "1", "at": NOON, "price": "1.5", "note": "good"}
+BAD = [
+    {"id": "2", "at": NOON, "price": "-1", "note": '\'\\"\t\u2028 é😀 {"a": [null]}'},
+    {"id": "3", "at": NOON, "price": "cheap", "note": None},
+    {"id": None, "at": None, "price": "1", "note": "nowhere, never"},
+    {"id": "4x", "at": NOON + timedelta(microseconds=1), "price": None, "note": "two reasons"},
+    {"id": "3", "at": NOON, "price": "cheap", "note": None},
+]
+LONG = {"id": "5", "at": NOON, "price": "1", "note": "long " * 1001}
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Contract:
+    folder = tmp_path / "tables" / "bronze" / "parcels"
+    folder.mkdir(parents=True)
+    (folder / "contract.odcs.yaml").write_text(CONTRACT)
+    return load_contract(folder)
+
+
+def loaded(spark: Any, contract: Contract, home: Path, *loads: list[dict[str, Any]]) -> list[dict[str, int]]:
+    """The counts of each of `loads`, loaded into a lake of its own."""
+    assert contract.source
+    found = []
+    for number, rows in enumerate(loads):
+        folder = home / f"landing{number}"
+        folder.mkdir(parents=True)
+        kinds = [("id", pa.string()), ("at", pa.timestamp("us", "UTC")), ("price", pa.string()), ("note", pa.string())]
+        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(kinds)), folder / "rows.parquet")
+        path = table(contract.name)
+        branch = open_branch(path, f"{path}/_branch/b{number}/1", table_spec(contract), "append")
+        stamp = LoadStamp(f"b{number}", 1, "a", "run", NOON, "2025-01-01", "0" * 32)
+        found.append(load(contract, contract.source, branch, landed(spark, str(folder)), {}, WINDOW, stamp))
+        fast_forward(branch, f"b{number}", 1, {})
+    return found
+
+
+def entries() -> list[dict[str, Any]]:
+    return sorted(read_rows(ops("quarantine")), key=lambda entry: str(entry["quarantine_id"]))
+
+
+@pytest.mark.parametrize("last", [BAD[1], LONG], ids=["short", "long"])
+def test_both_ways_set_the_same_rows_aside(
+    spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: dict[str, Any]
+) -> None:
+    """`long`: a row too large to travel makes the second load read its rows again, whatever the first did."""
+    told = {}
+    for few in (10_000, 1):
+        monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / str(few)))
+        settings.cache_clear()
+        monkeypatch.setattr(seen, "FEW", few)
+        counts = loaded(spark, contract, tmp_path / str(few), [GOOD, *BAD], [*BAD[:2], GOOD, last])
+        lane = Path(error_lane(contract.name, "2025-01-01", "b0")) / "part-00000.json"
+        told[few] = counts, entries(), sorted(lane.read_text().strip().split("\n"))
+    assert told[1] == told[10_000]
+    counts, held, lane = told[1]
+    assert [c["quarantined"] for c in counts] == [4, int(last is LONG)]
+    assert {json.loads(entry["key"]).get("id") for entry in held} == {2, 3, None, 5} - (
+        {5} if last is not LONG else set()
+    )
+    assert len(lane) == 4
+    by_note = {json.loads(entry["row"]).get("note"): entry for entry in held}
+    assert by_note["two reasons"]["reasons"] == ["id_type", "id_not_null"]
+    assert by_note["two reasons"]["cursor"] == NOON + timedelta(microseconds=1)
+    assert by_note["nowhere, never"]["cursor"] is None
+    assert by_note[BAD[0]["note"]]["reasons"] == ["price_in_range"]
+
+
+def test_few_rows_need_no_second_pass(
+    spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "home"))
+    settings.cache_clear()
+    monkeypatch.setattr(seen.Seen, "aside", lambda _: pytest.fail("read again"))
+    assert loaded(spark, contract, tmp_path / "home", [GOOD, *BAD])[0]["quarantined"] == 4
