@@ -127,7 +127,7 @@ def natural_key(contract: Contract) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Affected:
-    """Affected keys as Spark SQL: one view and, where it may be used to skip files, the range of each column."""
+    """Affected keys as Spark SQL: one view and, where none is null, the range of each column, which skips files."""
 
     #: Columns of the table, and of the view.
     columns: tuple[str, ...]
@@ -145,7 +145,8 @@ class Affected:
 
     def of(self, relation: str, columns: str, types: Mapping[str, str]) -> str:
         """SELECT of `columns` of the rows of `relation` that are affected."""
-        on = " AND ".join(f"r.{quote(c)} <=> a.{quote(c)}" for c in self.columns)
+        # Where no key is null, the plain comparison finds the same rows by a table of numbers.
+        on = " AND ".join(f"r.{quote(c)} {'=' if c in self.ranges else '<=>'} a.{quote(c)}" for c in self.columns)
         return (
             f"SELECT {columns} FROM (SELECT * FROM {relation} AS r WHERE {self.within('r', types)}) AS r "
             f"LEFT SEMI JOIN {self.view} AS a ON {on}"
