@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: Types whose values are whole numbers.
+WHOLE = ("TINYINT", "SMALLINT", "INT", "BIGINT")
+
 
 def surplus(number: str, rows: str) -> str:
     """SQL, in brackets, of how many of `rows` there are beyond one a `number`; NULLs count as beyond.

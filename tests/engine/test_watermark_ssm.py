@@ -157,7 +157,8 @@ def test_a_writer_that_slept_through_a_recorded_set_does_not_undo_it(configured,
     pipeline.follow(orders)
     load(5, 6)
     assert configured.update(KEY, slow) == configured.get(KEY) == day(2)
-    assert (asked[0], set(asked[1:])) == (day(6), {day(2)})
+    # SSM asks once more, of what was written: it cannot look and write at once.
+    assert asked == [day(6), day(2), *([day(2)] if isinstance(configured, SsmStore) else [])]
     load(2, 3)
     assert pipeline.follow(orders) == day(3)
 

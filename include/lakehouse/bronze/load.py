@@ -21,7 +21,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.ingest.landing import KEPT
 from lakehouse.killpoints import reach
 from lakehouse.ledger.windows import Window
-from lakehouse.repeats import surplus
+from lakehouse.repeats import WHOLE, surplus
 from lakehouse.sqltext import literal, quote, timestamp
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 #: Landed rows from which it is cheaper to ask whether any is repeated than to look for repeated ones in any case.
 ASK_FIRST = 200_000
-#: Spark's names of types whose values are whole numbers.
-WHOLE = ("tinyint", "smallint", "int", "bigint")
 
 
 class LoadFailed(LakehouseError):
@@ -135,7 +133,7 @@ def _may_repeat(contract: Contract, source: Source, frames: Sequence[DataFrame])
         return True
     # A load has most keys once; where they are whole numbers, that is told sooner than anything else.
     key = columns[0].name
-    if len(contract.primary_key) == 1 and all(dict(frame.dtypes)[key] in WHOLE for frame in frames):
+    if len(contract.primary_key) == 1 and all(dict(frame.dtypes)[key].upper() in WHOLE for frame in frames):
         numbers = [frame.selectExpr(f"CAST({quote(key)} AS BIGINT) AS one") for frame in frames]
         if not _first(numbers, f"{surplus('one', '{rows}')} > 0"):
             return False

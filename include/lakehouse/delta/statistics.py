@@ -7,7 +7,6 @@ cut, times are cut to milliseconds, and of floating point numbers NaN is not cou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 #: Digits of a number that survive JSON as delta-rs reads it.
 DIGITS = 15
-
-Bound = int | Decimal | date
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Statistics:
         found = self._of("null_count", column)
         return None if found is None else _sum(found)
 
-    def span(self, column: str) -> tuple[Bound, Bound] | None:
+    def span(self, column: str) -> tuple[Any, Any] | None:
         """Smallest and largest value of `column`; None where there is none, a file does not tell, or not exactly."""
         import pyarrow.compute as pc
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lakehouse.contracts.model import Contract
+from lakehouse.repeats import WHOLE
 from lakehouse.sqltext import quote
 from lakehouse.transform.apply import OPERATIONAL
 
@@ -22,7 +23,7 @@ BRONZE_OPERATIONAL = (
 )
 
 #: Types of which files always have statistics, DECIMAL besides: they are cheap to keep.
-_ORDERED = ("TINYINT", "SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE", "DATE", "TIMESTAMP")
+_ORDERED = (*WHOLE, "FLOAT", "DOUBLE", "DATE", "TIMESTAMP")
 #: Kinds of rules that statistics answer, or that rows are found by.
 _ASKED = ("not_null", "unique", "reference")
 #: Operational columns that rows are looked for by.

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts.model import Contract, Rule
 from lakehouse.quality.known import Known
+from lakehouse.repeats import WHOLE
 
 if TYPE_CHECKING:
     from lakehouse.delta import Statistics
 
-#: Types whose values are whole numbers.
-WHOLE = ("TINYINT", "SMALLINT", "INT", "BIGINT")
 #: Numbers a key may lie apart, on average: a word of 64 bits then holds 8 keys.
 APART = 8
 #: Rows below which a shuffle costs nothing.
@@ -78,4 +77,4 @@ def _close(rule: Rule, contract: Contract, told: Statistics) -> bool:
     if len(rule.columns) > 1 or "unit" in rule.params or contract.column(rule.columns[0]).type not in WHOLE:
         return False
     span, rows = told.span(rule.columns[0]), told.rows
-    return bool(span and rows and rows >= MANY and span[1] - span[0] < APART * rows)  # type: ignore[operator]
+    return bool(span and rows and rows >= MANY and span[1] - span[0] < APART * rows)
