@@ -13,7 +13,7 @@ import pytest
 
 from lakehouse.bronze import seen
 from lakehouse.bronze.drift import landed
-from lakehouse.bronze.load import LoadStamp, load
+from lakehouse.bronze.load import LoadStamp, _may_repeat, load
 from lakehouse.config import settings
 from lakehouse.contracts import Contract, load_contract
 from lakehouse.delta import fast_forward, open_branch, read_rows
@@ -116,3 +116,16 @@ def test_few_rows_need_no_second_pass(
     settings.cache_clear()
     monkeypatch.setattr(seen.Seen, "aside", lambda _: pytest.fail("read again"))
     assert loaded(spark, contract, tmp_path / "home", [GOOD, *BAD])[0]["quarantined"] == 4
+
+
+@pytest.mark.parametrize("kind", ["BIGINT", "STRING"])
+@pytest.mark.parametrize(("keys", "repeat"), [([1, 2, 64, -1], False), ([1, 2, 2], True), ([1, None, None], True)])
+def test_repeated_keys_are_found_before_a_load(
+    spark: Any, contract: Contract, kind: str, keys: list[int | None], repeat: bool
+) -> None:
+    """Of one moment, over two landing frames; whole numbers are asked by bits, others by their hashes."""
+    assert contract.source
+    rows = spark.createDataFrame([(key,) for key in keys], "id BIGINT")
+    halves = [rows.where("id <= 1 OR id IS NULL"), rows.where("id > 1")]
+    frames = [half.selectExpr(f"CAST(id AS {kind}) AS id", "TIMESTAMP'2025-01-01' AS at") for half in halves]
+    assert _may_repeat(contract, contract.source, frames) is repeat

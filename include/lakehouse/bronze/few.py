@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def parts(texts: Sequence[str]) -> pa.Table:
-    """`quarantine.PARTS` of JSON objects of them."""
+    """A table with the fields of `quarantine.parts_sql`, of JSON objects of them."""
     import pyarrow as pa
 
     kinds = {"key": pa.string(), "cursor": pa.int64(), "reasons": pa.list_(pa.string()), "row": pa.string()}
@@ -28,7 +28,7 @@ def parts(texts: Sequence[str]) -> pa.Table:
 
 
 def missing(few: pa.Table, contract: Contract, stamp: LoadStamp) -> pa.Table:
-    """The rows of `few` (`quarantine.PARTS`) as ops.quarantine has them, each once, without those that it holds."""
+    """The rows of `few` (see `parts`) as ops.quarantine has them, each once, without those that it holds."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

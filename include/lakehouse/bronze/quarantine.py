@@ -44,11 +44,6 @@ COLUMNS = (
 )
 
 
-#: What an entry has of its row: key STRING (JSON), cursor BIGINT (microseconds since the epoch), reasons
-#: ARRAY<STRING>, row STRING (JSON).
-PARTS = ("key", "cursor", "reasons", "row")
-
-
 class QuarantineBusy(LakehouseError):
     """Several processes set rows of one batch aside, and this one was always late."""
 
@@ -58,8 +53,8 @@ def set_aside(
 ) -> int:
     """Write the rows at fault that quarantine does not hold yet; how many of its rows are of this load.
 
-    In: columns as in PARTS, of `few` where the rows are few (see `bronze.few`), else of `aside`. A row read again by
-    a lookback or a retry is not set aside twice: what quarantine holds is left out, and of two attempts that found
+    In: the fields of `parts_sql`, of `few` where the rows are few (see `bronze.few`), else of `aside`. A row read
+    again by a lookback or a retry is not set aside twice: what quarantine holds is left out, and of two attempts that found
     the same rows missing one commits; the other looks again. Raises QuarantineBusy when that keeps happening.
     """
     from lakehouse.delta import ColumnSpec, TableSpec, create_table, transaction_version
@@ -99,7 +94,7 @@ def rows_of_load(contract: Contract, stamp: LoadStamp) -> int:
 
 
 def known_before(spark: SparkSession, contract: Contract, parts: DataFrame, stamp: LoadStamp) -> int:
-    """How many rows of `parts` (columns as in PARTS) other loads have set aside that were published all the same.
+    """How many rows of `parts` (columns as of `parts_sql`) other loads have set aside that were published all the same.
 
     What a load set aside that never was published does not count: its source is still at fault.
     """
@@ -160,7 +155,8 @@ def _application(contract: Contract, stamp: LoadStamp) -> str:
 
 
 def parts_sql(contract: Contract, source: Source) -> str:
-    """SQL of a struct of PARTS, over a judged frame (see `lakehouse.bronze.judge`).
+    """SQL of what an entry has of its row, over a judged frame (see `lakehouse.bronze.judge`): a struct of key STRING
+    (JSON), cursor BIGINT (microseconds since the epoch), reasons ARRAY<STRING> and row STRING (JSON).
 
     It has each column that is costly to make once: then Spark makes it where the struct is asked for, and not before.
     """
@@ -172,7 +168,7 @@ def parts_sql(contract: Contract, source: Source) -> str:
 
 
 def parts_of(bad: DataFrame, contract: Contract, source: Source) -> DataFrame:
-    """PARTS of the rows of a judged frame."""
+    """The fields of `parts_sql` as columns, of the rows of a judged frame."""
     return bad.selectExpr(f"{parts_sql(contract, source)} AS one").select("one.*")
 
 

@@ -57,7 +57,7 @@ class Seen:
         return tuple(int(metrics.get(name, 0)) for name in COUNTS)
 
     def aside(self) -> DataFrame:
-        """The rows at fault as `quarantine.PARTS`, read again."""
+        """The rows at fault as `quarantine.parts_of` has them, read again."""
         return parts_of(self._rows.where(BAD), self._contract, self._source)
 
     def few(self) -> pa.Table | None:
