@@ -54,8 +54,8 @@ def set_aside(
     """Write the rows at fault that quarantine does not hold yet; how many of its rows are of this load.
 
     In: the fields of `parts_sql`, of `few` where the rows are few (see `bronze.few`), else of `aside`. A row read
-    again by a lookback or a retry is not set aside twice: what quarantine holds is left out, and of two attempts that found
-    the same rows missing one commits; the other looks again. Raises QuarantineBusy when that keeps happening.
+    again by a lookback or a retry is not set aside twice: what quarantine holds is left out, and of two attempts that
+    found the same rows missing one commits; the other looks again. Raises QuarantineBusy when that keeps happening.
     """
     from lakehouse.delta import ColumnSpec, TableSpec, create_table, transaction_version
 
