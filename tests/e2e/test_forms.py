@@ -11,10 +11,9 @@ from lakehouse.config import PROJECT, settings
 from lakehouse.delta import read_rows
 from lakehouse.sandbox.rest import Airflow
 from tests.e2e.conftest import Platform, ends_green
-from tests.e2e.test_daily import content
 
-#: Triggered by tests of their own: the platform itself, `test_backfill` and `test_stream`.
-ELSEWHERE = {"daily", "backfill", "stream"}
+#: Triggered by tests of their own: the platform itself, `test_backfill`, `test_optimize` and `test_stream`.
+ELSEWHERE = {"daily", "backfill", "optimize", "stream"}
 
 
 def as_it_opens(airflow: Airflow, dag: str) -> None:
@@ -25,7 +24,7 @@ def as_it_opens(airflow: Airflow, dag: str) -> None:
 
 def test_no_dag_is_left_out() -> None:
     files = {file.stem for file in (PROJECT / "dags").glob("*.py")}
-    assert files == {*ELSEWHERE, "gate_override", "optimize", "publish"}
+    assert files == {*ELSEWHERE, "gate_override", "publish"}
 
 
 def test_an_override_without_a_candidate_only_shows(platform: Platform, airflow: Airflow) -> None:
@@ -41,10 +40,3 @@ def test_gold_goes_to_snowflake(platform: Platform, airflow: Airflow) -> None:
         for contract in warehouse.chosen([]):
             found = warehouse.standing(contract, connection)
             assert (found["next"], found["rows_there"]) == ("nothing", found["rows"]), found
-
-
-@pytest.mark.long(160)
-def test_upkeep_of_all_tables_changes_no_row(platform: Platform, airflow: Airflow) -> None:
-    before = content(platform)
-    as_it_opens(airflow, "lakehouse_optimize")
-    assert content(platform) == before

@@ -9,6 +9,7 @@ from lakehouse.delta import table_stats
 from lakehouse.sandbox.rest import Airflow
 from tests.e2e.conftest import Platform, ends_green, versions
 from tests.e2e.test_daily import content
+from tests.e2e.test_forms import as_it_opens
 
 DAG = "lakehouse_optimize"
 
@@ -32,3 +33,10 @@ def test_upkeep_changes_files_and_no_row_and_then_nothing(platform: Platform, ai
     upkeep(airflow, "silver.orders, gold.fact_sales, ops.ledger")
     assert versions(platform.manifest) == after
     assert table_stats(paths.ops("ledger")).version == kept
+
+
+@pytest.mark.long(50)
+def test_upkeep_of_all_tables_changes_no_row(platform: Platform, airflow: Airflow) -> None:
+    before = content(platform)
+    as_it_opens(airflow, DAG)
+    assert content(platform) == before

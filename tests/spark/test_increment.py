@@ -27,8 +27,9 @@ from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.pipeline.publish import publish
 from lakehouse.pipeline.spec import table_spec
 from lakehouse.pipeline.transform import compute
-from lakehouse.transform.increment import Increment, plan, work_out
+from lakehouse.transform.increment import Increment, plan
 from lakehouse.transform.inputs import register, resolve
+from lakehouse.transform.keys import work_out
 from lakehouse.transform.scd2 import versions_sql
 from lakehouse.transform.sql import parse_transform
 

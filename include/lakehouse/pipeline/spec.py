@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lakehouse.contracts.model import Contract
 from lakehouse.repeats import WHOLE
 from lakehouse.sqltext import quote
-from lakehouse.transform.apply import OPERATIONAL
+from lakehouse.transform.apply import operational
 
 if TYPE_CHECKING:
     from lakehouse.delta import TableSpec
@@ -35,9 +35,9 @@ def table_spec(contract: Contract, grown: Mapping[str, str] | None = None) -> Ta
     from lakehouse.delta import DEFAULT_PROPERTIES, ColumnSpec, TableSpec
 
     columns = [ColumnSpec(c.name, c.type, comment=c.description) for c in contract.columns]
-    operational = BRONZE_OPERATIONAL if contract.source else OPERATIONAL
-    columns += [ColumnSpec(name, kind) for name, kind in (*operational, *(grown or {}).items())]
-    told = ",".join(quote(name) for name in _told(contract, dict(operational)))
+    stamps = BRONZE_OPERATIONAL if contract.source else operational(contract)
+    columns += [ColumnSpec(name, kind) for name, kind in (*stamps, *(grown or {}).items())]
+    told = ",".join(quote(name) for name in _told(contract, dict(stamps)))
     properties = {**DEFAULT_PROPERTIES, "delta.dataSkippingStatsColumns": told}
     return TableSpec(tuple(columns), partition_by=contract.partition_by, properties=properties)
 

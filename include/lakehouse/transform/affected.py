@@ -9,14 +9,18 @@ is not known here, the answer is None: the table has to be computed in full.
 And for each place, which output columns it can alter in rows that are there whatever it holds: that is so behind a
 LEFT JOIN, as long as no condition, grouping or window decides about rows by what it gave.
 
+And for each place, where it follows, between which of its columns a column of the output lies (see spans.py).
+
 Pure: trees of sqlglot in, pairs out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from lakehouse.transform.spans import Span, joined_between
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -34,6 +38,8 @@ class Handle:
     pairs: tuple[tuple[str, str], ...]
     #: Output columns that it can alter in rows that are there either way; None: it also decides which rows there are.
     alters: frozenset[str] | None = None
+    #: Of the affected ones, only those in between.
+    span: Span | None = None
 
 
 class _Unmappable(Exception):
@@ -59,12 +65,12 @@ def handles(tree: exp.Query, schema: Mapping[str, Mapping[str, str]]) -> list[Ha
         return None
     if any(not place.pairs for place in block.places):
         return None
-    return [Handle(p.table, tuple(sorted((i, o) for o, i in p.pairs.items())), p.alters) for p in block.places]
+    return [Handle(p.table, tuple(sorted((i, o) for o, i in p.pairs.items())), p.alters, p.span) for p in block.places]
 
 
 @dataclass
 class _Place:
-    """Where a table is read. `pairs` and `alters` (see Handle) are by the columns of the relation it is seen through.
+    """Where a table is read. `pairs`, `alters`, `span` (see Handle) are by columns of the relation it is seen through.
 
     With `alters`, the distinct rows of the relation, without these columns, are the same whatever the table holds.
     """
@@ -72,6 +78,7 @@ class _Place:
     table: str
     pairs: Pairs
     alters: frozenset[str] | None = None
+    span: Span | None = None
 
 
 @dataclass
@@ -125,10 +132,26 @@ def _select(select: exp.Select, known: Mapping[str, _Block]) -> _Block:
                 text = projection.unalias().sql("spark")
                 if text in usable and all(text in group for group in allowed):
                     pairs.setdefault(projection.alias_or_name, source)
-        places.append(_Place(place.table, pairs, _altered(select, relations, alias, place)))
+        span = _spanned(select, relations, alias, place, allowed)
+        places.append(_Place(place.table, pairs, _altered(select, relations, alias, place), span))
     if any(isinstance(p, exp.Star) for p in select.expressions):
         raise _Unmappable
     return _Block(columns, places)
+
+
+def _spanned(
+    select: exp.Select, relations: _Relations, alias: str, place: _Place, allowed: list[set[str]]
+) -> Span | None:
+    """The `span` of a place that `select` reads through `alias`, by the columns of `select`."""
+    found = [(f"{alias}.{place.span.output}", place.span)] if place.span and alias not in relations.optional else []
+    if alias in relations.tables and alias in relations.conditions:
+        found += joined_between(select, alias, relations.conditions[alias])
+    for text, span in found:
+        if text.partition(".")[0] not in relations.optional and all(text in group for group in allowed):
+            for projection in select.expressions:
+                if projection.unalias().sql("spark") == text:
+                    return replace(span, output=projection.alias_or_name)
+    return None
 
 
 def _altered(select: exp.Select, relations: _Relations, alias: str, place: _Place) -> frozenset[str] | None:
@@ -203,6 +226,9 @@ class _Relations:
         self.optional: set[str] = set()
         #: Relation -> the LEFT JOIN that adds it: its columns, and no rows are missing without it.
         self.decorating: dict[str, exp.Join] = {}
+        #: Relations that are tables themselves; and the conditions that others are joined by, INNER or LEFT.
+        self.tables: set[str] = set()
+        self.conditions: dict[str, exp.Expr] = {}
         start = select.args.get("from_")
         if start is None:
             return  # a query without inputs
@@ -226,6 +252,8 @@ class _Relations:
                         self.equal.setdefault(one, set()).add(f"COALESCE({one}, {two})")
                         self.equal[one].add(f"COALESCE({two}, {one})")
             else:
+                if on is not None:
+                    self.conditions[alias] = on
                 if side == "LEFT":
                     self.optional.add(alias)
                     self.decorating[alias] = join
@@ -242,6 +270,8 @@ class _Relations:
         name = f"{item.db}.{item.name}" if isinstance(item, exp.Table) and item.db else item.name
         if isinstance(item, exp.Table) and name in known:
             self.blocks[alias] = known[name]
+            if item.db:
+                self.tables.add(alias)
         elif isinstance(item, exp.Subquery):
             self.blocks[alias] = _query(item.this, known)
         else:

@@ -1,7 +1,7 @@
 """Applying a computed table to its branch: one statement that touches only the rows that differ.
 
 Operational columns of silver and gold: `_batch_id` STRING, `_run_date` DATE, `_updated_ts` TIMESTAMP, of the load
-that last changed the row.
+that last changed the row; and `_changed_ts` of a version (scd2.py).
 """
 
 from __future__ import annotations
@@ -13,14 +13,20 @@ from lakehouse.contracts.model import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.pipeline.batch import Batch
 from lakehouse.sqltext import literal, quote, timestamp
+from lakehouse.transform.scd2 import CHANGED
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from lakehouse.delta import Branch
-    from lakehouse.transform.increment import Affected
+    from lakehouse.transform.keys import Affected
 
 OPERATIONAL = (("_batch_id", "STRING"), ("_run_date", "DATE"), ("_updated_ts", "TIMESTAMP"))
+
+
+def operational(contract: Contract) -> tuple[tuple[str, str], ...]:
+    """(name, type) of the operational columns of a computed table."""
+    return (*OPERATIONAL, (CHANGED, "TIMESTAMP")) if contract.scd2 else OPERATIONAL
 
 
 class TransformFailed(LakehouseError):
@@ -35,7 +41,7 @@ def apply(
     batch: Batch,
     affected: Sequence[Affected] | None = None,
 ) -> None:
-    """Make the branch equal to `query` (the contract's columns). Rows that do not differ are not rewritten.
+    """Make the branch equal to `query` (the contract's columns). Files without a row that differs are not rewritten.
 
     With `affected`, `query` gives the rows with affected keys, and no other rows of the table are looked at.
     """
@@ -45,26 +51,22 @@ def apply(
         f"{literal(batch.batch_id)} AS _batch_id, CAST({literal(batch.run.run_date)} AS DATE) AS _run_date, "
         f"{timestamp(batch.started_ts)} AS _updated_ts"
     )
-    computed = f"SELECT {casts}, {stamps} FROM ({query})"
+    told = f", {CHANGED}" if contract.scd2 else ""
+    computed = f"SELECT {casts}, {stamps}{told} FROM ({query})"
     target = f"delta.{quote(branch.path)}"
-    columns = ", ".join([*names, *(quote(name) for name, _ in OPERATIONAL)])
+    columns = ", ".join([*names, *(quote(name) for name, _ in operational(contract))])
     if branch.base_version < 0:
-        spark.sql(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM ({computed})").collect()
+        # A partition's rows come together first, or each task would write a file of its own into each.
+        spread = f"/*+ REBALANCE({', '.join(map(quote, contract.partition_by))}) */ " if contract.partition_by else ""
+        spark.sql(f"INSERT INTO {target} ({columns}) SELECT {spread}{columns} FROM ({computed})").collect()
         return
-    on = " AND ".join(f"t.{quote(name)} = s.{quote(name)}" for name in contract.primary_key)
-    rest = [name for name in names if name not in {quote(k) for k in contract.primary_key}]
-    differs = " OR ".join(f"NOT (t.{name} <=> s.{name})" for name in rest) or "FALSE"
-    changes = ", ".join(f"t.{name} = s.{name}" for name in [*rest, *(quote(n) for n, _ in OPERATIONAL)])
-    values = ", ".join(f"s.{name}" for name in [*names, *(quote(n) for n, _ in OPERATIONAL)])
-    inserted, gone = f"INSERT ({columns}) VALUES ({values})", "WHEN NOT MATCHED BY SOURCE THEN DELETE"
-    if affected is None:
-        merge = f"USING ({computed}) s ON {on} WHEN MATCHED AND ({differs}) THEN UPDATE SET {changes} "
-        merge += f"WHEN NOT MATCHED THEN {inserted} {gone}"
-    else:
-        source, within = _with_gone(contract, branch, computed, columns, affected)
-        merge = f"USING ({source}) s ON {on} AND {within} WHEN MATCHED AND s._gone THEN DELETE "
-        merge += f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {changes} "
-        merge += f"WHEN NOT MATCHED AND NOT s._gone THEN {inserted}"
+    key = [quote(name) for name in contract.primary_key]
+    rest = [name for name in columns.split(", ") if name not in key]
+    source, within = _changes(contract, branch, computed, columns, affected)
+    on = " AND ".join(f"t.{name} = s.{name}" for name in key) + within
+    merge = f"USING ({source}) s ON {on} WHEN MATCHED AND s._gone THEN DELETE "
+    merge += f"WHEN MATCHED THEN UPDATE SET {', '.join(f't.{name} = s.{name}' for name in rest)} "
+    merge += f"WHEN NOT MATCHED AND NOT s._gone THEN INSERT ({columns}) VALUES ({_of('s', columns)})"
     try:
         spark.sql(f"MERGE INTO {target} t {merge}").collect()
     except Exception as error:
@@ -77,21 +79,39 @@ def apply(
 
 
 def base_sql(branch: Branch) -> str:
-    """The table that `branch` left from, as it was then, as Spark SQL names it."""
-    return f"delta.{quote(branch.table_path)} VERSION AS OF {int(branch.base_version)}"
+    """`branch` as it was opened, columns included that the table does not have yet, as Spark SQL names it."""
+    from lakehouse.delta import latest_version, table_sql
+
+    return f"{table_sql(branch.path)} VERSION AS OF {latest_version(branch.path)}"
 
 
-def _with_gone(
-    contract: Contract, branch: Branch, computed: str, columns: str, affected: Sequence[Affected]
+def _changes(
+    contract: Contract, branch: Branch, computed: str, columns: str, affected: Sequence[Affected] | None
 ) -> tuple[str, str]:
-    """The source of a MERGE that deletes: `computed` and, marked `_gone`, affected rows of the table not in it; and
-    where in the table, t, any of them may be."""
+    """The source of the MERGE, and where in the table, t, any of it may be: rows of `computed` that are new or differ
+    from the table's, and those of the table, marked `_gone`, that are not in it.
+
+    Nothing else is in it, for a MERGE writes every file anew that has a row its source has.
+    """
     types = {column.name: column.type for column in contract.columns}
     key = [quote(name) for name in contract.primary_key]
-    base, keys = f"(SELECT * FROM {base_sql(branch)})", ", ".join(f"r.{k}" for k in key)
-    there = " UNION ".join(a.of(base, keys, types) for a in affected)
-    on = " AND ".join(f"c.{k} = g.{k}" for k in key)
-    chosen = [f"coalesce(c.{k}, g.{k}) AS {k}" for k in key]
-    chosen += [f"c.{name}" for name in columns.split(", ") if name not in key]
-    source = f"SELECT {', '.join(chosen)}, c.{key[0]} IS NULL AS _gone FROM ({computed}) c FULL OUTER JOIN ({there}) g"
-    return f"{source} ON {on}", "(" + " OR ".join(a.within("t", types) for a in affected) + ")"
+    base, within = f"(SELECT {columns} FROM {base_sql(branch)})", ""
+    if affected is not None:
+        base = " UNION ".join(keys.of(base, _of("r", columns), types) for keys in affected)
+        within = " AND (" + " OR ".join(keys.within("t", types) for keys in affected) + ")"
+    stamps = [quote(name) for name, _ in OPERATIONAL]
+    rest = [name for name in columns.split(", ") if name not in (*key, *stamps)]
+    differs = ["c._times > 1", "c._times IS NULL", "g._is IS NULL", *(f"NOT (c.{n} <=> g.{n})" for n in rest)]
+    chosen = [f"coalesce(c.{name}, g.{name}) AS {name}" if name in key else f"c.{name}" for name in columns.split(", ")]
+    # Rows that come several times are left in, whether they differ or not: the MERGE refuses them.
+    counted = f"SELECT *, count(*) OVER (PARTITION BY {', '.join(key)}) AS _times FROM ({computed})"
+    source = (
+        f"SELECT {', '.join(chosen)}, c._times IS NULL AS _gone FROM ({counted}) c "
+        f"FULL OUTER JOIN (SELECT *, TRUE AS _is FROM ({base})) g ON {' AND '.join(f'c.{n} = g.{n}' for n in key)} "
+        f"WHERE {' OR '.join(differs)}"
+    )
+    return source, within
+
+
+def _of(alias: str, columns: str) -> str:
+    return ", ".join(f"{alias}.{name}" for name in columns.split(", "))

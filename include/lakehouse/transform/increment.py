@@ -1,26 +1,22 @@
 """Increments: a table's SQL computed for the keys that changed inputs touch, or the reason why it has to be in full.
 
-Planned from logs and SQL alone, then worked out by Spark: the changes of each input since the version that the last
-publish consumed become affected keys; only rows with these keys are computed, merged or deleted (DESIGN, rule MOD-1
-holds either way).
+Planned from logs and SQL alone, then worked out by Spark (keys.py): the changes of each input since the version that
+the last publish consumed become affected keys; only rows with these keys are computed, merged or deleted (DESIGN, rule
+MOD-1 holds either way).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lakehouse import paths
 from lakehouse.contracts.model import Contract
 from lakehouse.ledger.events import Event
-from lakehouse.sqltext import literal, quote
 from lakehouse.transform.affected import Handle, handles
 from lakehouse.transform.inputs import Input
+from lakehouse.transform.spans import Span
 from lakehouse.transform.sql import TransformSql
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
 
 
 @dataclass(frozen=True)
@@ -96,13 +92,20 @@ def derived(contract: Contract, transform: TransformSql, inputs: Mapping[str, In
         chosen = [pair for pair in same if pair[1] in key] or ([] if contract.scd2 else same)
         if not chosen:
             return None
-        kept.append(Handle(handle.table, tuple(chosen), handle.alters))
+        span = handle.span
+        if contract.scd2:
+            # A change opens a version at its own time, and reaches none before the one that it ends.
+            span = next((Span(o, i, i) for i, o in same if o == "valid_from"), None)
+        elif span and {schema[handle.table][span.low], schema[handle.table][span.high]} != {types.get(span.output)}:
+            span = None
+        kept.append(Handle(handle.table, tuple(chosen), handle.alters, span))
     return [h for h in kept if not any(_covers(other, h) for other in kept)]
 
 
 def _covers(one: Handle, other: Handle) -> bool:
     """Whether `one` reaches whatever `other` does, by fewer columns."""
-    return (one.table, one.alters) == (other.table, other.alters) and set(one.pairs) < set(other.pairs)
+    alike = (one.table, one.alters) == (other.table, other.alters) and one.span in (None, other.span)
+    return alike and set(one.pairs) < set(other.pairs)
 
 
 def by_key(contract: Contract, handle: Handle) -> bool:
@@ -115,7 +118,7 @@ def by_key(contract: Contract, handle: Handle) -> bool:
     columns = {output for _, output in handle.pairs}
     if contract.scd2 or handle.alters is None or columns <= set(contract.primary_key):
         return False
-    return not handle.alters & {*columns, *contract.primary_key}
+    return not handle.alters & {*columns, *contract.primary_key, *([handle.span.output] if handle.span else [])}
 
 
 def natural_key(contract: Contract) -> tuple[str, ...]:
@@ -123,97 +126,3 @@ def natural_key(contract: Contract) -> tuple[str, ...]:
     assert contract.scd2
     machine = {contract.scd2.surrogate_key, "valid_from", "valid_to", "is_current", *contract.scd2.tracked}
     return tuple(column.name for column in contract.columns if column.name not in machine)
-
-
-@dataclass(frozen=True)
-class Affected:
-    """Affected keys as Spark SQL: one view and, where none is null, the range of each column, which skips files."""
-
-    #: Columns of the table, and of the view.
-    columns: tuple[str, ...]
-    view: str
-    #: Column -> (lowest, highest) as text; a column with nulls among its keys has none.
-    ranges: Mapping[str, tuple[str, str]]
-
-    def within(self, alias: str, types: Mapping[str, str]) -> str:
-        """Predicate with literals only: data files outside the ranges are not opened."""
-        parts = [
-            f"{alias}.{quote(c)} BETWEEN CAST({literal(low)} AS {types[c]}) AND CAST({literal(high)} AS {types[c]})"
-            for c, (low, high) in self.ranges.items()
-        ]
-        return "(" + (" AND ".join(parts) or "TRUE") + ")"
-
-    def of(self, relation: str, columns: str, types: Mapping[str, str]) -> str:
-        """SELECT of `columns` of the rows of `relation` that are affected."""
-        # Where no key is null, the plain comparison finds the same rows by a table of numbers.
-        on = " AND ".join(f"r.{quote(c)} {'=' if c in self.ranges else '<=>'} a.{quote(c)}" for c in self.columns)
-        return (
-            f"SELECT {columns} FROM (SELECT * FROM {relation} AS r WHERE {self.within('r', types)}) AS r "
-            f"LEFT SEMI JOIN {self.view} AS a ON {on}"
-        )
-
-
-#: Columns of the table -> frames of values in them.
-_Keys = dict[tuple[str, ...], "list[DataFrame]"]
-
-
-def work_out(
-    spark: SparkSession, contract: Contract, base: str, increment: Increment, restated: Mapping[str, DataFrame]
-) -> tuple[list[Affected], list[DataFrame]]:
-    """The affected keys, by the columns they are of, and the frames held in memory for them: unpersist these.
-
-    `base` is the table before the increment, as Spark SQL names it. `restated` are rows of inputs that count as
-    changed.
-    """
-    held: list[DataFrame] = []
-    types = {column.name: column.type for column in contract.columns}
-    direct: _Keys = {}
-    found: _Keys = {}
-    for handle in increment.handles:
-        columns = tuple(sorted({output for _, output in handle.pairs}))
-        into = found if by_key(contract, handle) else direct
-        into.setdefault(columns, []).extend(_changed(spark, handle, increment, restated))
-    key = tuple(sorted(contract.primary_key))
-    for affected in _measured(spark, found, "found", held):
-        rows = affected.of(f"(SELECT * FROM {base})", ", ".join(f"r.{quote(c)}" for c in key), types)
-        direct.setdefault(key, []).append(spark.sql(rows))
-    return _measured(spark, direct, "affected", held), held
-
-
-def _changed(
-    spark: SparkSession, handle: Handle, increment: Increment, restated: Mapping[str, DataFrame]
-) -> list[DataFrame]:
-    """What the changed rows of an input hold, before and after, in the columns that rows are reached by."""
-    inputs = {output: column for column, output in handle.pairs}
-    columns = [f"{quote(inputs[output])} AS {quote(output)}" for output in sorted(inputs)]
-    frames = [restated[handle.table].selectExpr(*columns)] if handle.table in restated else []
-    for path, low, high in increment.feeds.get(handle.table, ()):
-        feed = spark.read.format("delta").option("readChangeFeed", "true")
-        frames.append(feed.option("startingVersion", low).option("endingVersion", high).load(path).selectExpr(*columns))
-    return frames
-
-
-def _measured(spark: SparkSession, keys: _Keys, name: str, held: list[DataFrame]) -> list[Affected]:
-    """Views of the distinct keys, held in memory, and their ranges, by one job; none for columns without a key."""
-    counts = []
-    views = {columns: f"{name}_{number}" for number, (columns, frames) in enumerate(keys.items()) if frames}
-    for columns, view in views.items():
-        frame, *more = keys[columns]
-        for other in more:
-            frame = frame.unionAll(other)
-        frame = frame.distinct().persist()
-        frame.createOrReplaceTempView(view)
-        held.append(frame)
-        counts += [
-            f"SELECT {literal(view)} AS view, {literal(c)} AS name, CAST(min({quote(c)}) AS STRING) AS low, "
-            f"CAST(max({quote(c)}) AS STRING) AS high, count(*) AS keys, count({quote(c)}) AS known FROM {view}"
-            for c in columns
-        ]
-    rows = spark.sql(" UNION ALL ".join(counts)).collect() if counts else []
-    measured = []
-    for columns, view in views.items():
-        mine = [row for row in rows if row.view == view]
-        if mine[0]["keys"]:
-            ranges = {row.name: (row.low, row.high) for row in mine if row.known == row["keys"]}
-            measured.append(Affected(columns, view, ranges))
-    return measured

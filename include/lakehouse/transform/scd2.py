@@ -1,8 +1,9 @@
 """Slowly changing dimensions, type 2: versions of each key, computed in full from its observed history (MOD-2).
 
 In: one row per observed change, with `valid_from`, `_deleted`, `_sequence` and the contract's columns. Out: the
-contract's columns. Order of arrival does not matter; equal neighbours are one version; a delete closes, a
-re-insert opens again. The surrogate key hashes natural key and valid_from, so a rebuild gives the same keys.
+contract's columns, and `_changed_ts`, when the change was that opened the version, whatever `opensAt` says. Order of
+arrival does not matter; equal neighbours are one version; a delete closes, a re-insert opens again. The surrogate key
+hashes natural key and valid_from, so a rebuild gives the same keys.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ from lakehouse.sqltext import literal, quote
 
 END_OF_TIME = "9999-12-31T00:00:00+00:00"
 UNKNOWN_KEY = -1
+CHANGED = "_changed_ts"
 
 
-def versions_sql(contract: Contract, scd2: Scd2, history: str) -> str:
-    """SELECT of the dimension over `history`, a view or a sub-query in parentheses."""
+def versions_sql(contract: Contract, scd2: Scd2, history: str, resumed: bool = False) -> str:
+    """SELECT of the dimension over `history`, a view or a sub-query in parentheses.
+
+    With `resumed` the history of some keys begins with a version that is there: `_resumed` is its `valid_from`, and
+    null for all other rows.
+    """
     machine = {scd2.surrogate_key, "valid_from", "valid_to", "is_current"}
     attributes = [c.name for c in contract.columns if c.name not in machine]
     key = [name for name in attributes if name not in scd2.tracked]
@@ -25,8 +31,10 @@ def versions_sql(contract: Contract, scd2: Scd2, history: str) -> str:
     latest = ", ".join(f"max_by({quote(n)}, struct({order})) AS {quote(n)}" for n in scd2.tracked)
     first = f"CAST({literal(scd2.opens_at)} AS TIMESTAMP)" if scd2.opens_at else "valid_from"
     outputs = ", ".join(_output(c.name, scd2, key) for c in contract.columns)
+    # What is resumed opened when it did, be it the first version or a later one.
+    opens, resumes = ("coalesce(_resumed, {})", "max(_resumed) AS _resumed, ") if resumed else ("{}", "")
     unknown = ", ".join(f"CAST({_unknown(c.name, scd2)} AS {c.type}) AS {quote(c.name)}" for c in contract.columns)
-    member = f"\nUNION ALL SELECT {unknown}" if scd2.unknown_member else ""
+    member = f"\nUNION ALL SELECT {unknown}, NULL" if scd2.unknown_member else ""
     return f"""
 WITH moments AS (  -- of several changes at one moment the last one is the state from then on
   SELECT * FROM {history}
@@ -36,15 +44,15 @@ WITH moments AS (  -- of several changes at one moment the last one is the state
 ), runs AS (
   SELECT *, sum(IF(_same, 0, 1)) OVER (PARTITION BY {keys} ORDER BY {order}) AS _run FROM changes
 ), states AS (
-  SELECT {keys}, _run, min(valid_from) AS valid_from, bool_or(_deleted) AS _deleted, {latest}
+  SELECT {keys}, _run, min(valid_from) AS valid_from, bool_or(_deleted) AS _deleted, {resumes}{latest}
   FROM runs GROUP BY {keys}, _run
 ), versions AS (
   SELECT {keys}, {", ".join(map(quote, scd2.tracked))}, _deleted,
-    IF(_run = 1, {first}, valid_from) AS valid_from,
+    {opens.format(f"IF(_run = 1, {first}, valid_from)")} AS valid_from, valid_from AS {CHANGED},
     lead(valid_from) OVER (PARTITION BY {keys} ORDER BY valid_from) AS _next
   FROM states
 )
-SELECT {outputs} FROM versions WHERE NOT _deleted{member}"""
+SELECT {outputs}, {CHANGED} FROM versions WHERE NOT _deleted{member}"""
 
 
 def _output(name: str, scd2: Scd2, key: list[str]) -> str:

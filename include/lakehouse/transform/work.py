@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from lakehouse.contracts.model import Contract
 from lakehouse.pipeline.batch import Batch
 from lakehouse.transform.apply import apply, base_sql
-from lakehouse.transform.increment import Increment, work_out
+from lakehouse.transform.increment import Increment
 from lakehouse.transform.inputs import Input, register
+from lakehouse.transform.keys import work_out
+from lakehouse.transform.resume import resumed
 from lakehouse.transform.scd2 import versions_sql
 from lakehouse.transform.sql import TransformSql
 
@@ -45,11 +47,17 @@ def work(
         if not affected:
             return
         types = {column.name: column.type for column in contract.columns}
-        # A row that is reached in two ways comes once; rows that differ in one key stay two, and fail the merge.
-        query = " UNION ".join(keys.of(f"({query})", "r.*", types) for keys in affected)
-        if contract.scd2:
-            # The unknown member is there since the first load.
-            query = versions_sql(contract, replace(contract.scd2, unknown_member={}), f"({query})")
+        # A range that is computed anew trusts no version that is there.
+        resumes = contract.scd2 and not restated
+        again = resumed(spark, contract, query, base_sql(branch), affected, held) if resumes else None
+        if again:
+            query, affected = again
+        else:
+            # A row that is reached in two ways comes once; rows that differ in one key stay two, and fail the merge.
+            query = " UNION ".join(keys.of(f"({query})", "r.*", types) for keys in affected)
+            if contract.scd2:
+                # The unknown member is there since the first load.
+                query = versions_sql(contract, replace(contract.scd2, unknown_member={}), f"({query})")
         apply(spark, contract, branch, query, batch, affected)
     finally:
         for frame in held:
