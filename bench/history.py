@@ -36,19 +36,19 @@ MEMBERS, MOVES = 20_000, 200
 
 #: A day's purchases, spread over it; of each ten one has another state a day later.
 PURCHASES = """CREATE OR REPLACE TABLE SHOP.PUBLIC.PURCHASES AS SELECT
-  n::NUMBER(18,0) AS PURCHASE_ID, DATEADD('day', later, at) AS CHANGED_AT, at AS PURCHASED_AT,
+  n::NUMBER(18,0) AS PURCHASE_ID, DATEADD('day', later, moment) AS CHANGED_AT, moment AS PURCHASED_AT,
   (n * 7919 % {members})::NUMBER(18,0) AS MEMBER_ID, (n % 100000 / 100)::NUMBER(18,2) AS AMOUNT,
   CASE WHEN later = 0 THEN 'placed' ELSE 'paid' END AS STATE
-FROM (SELECT n, later, DATEADD('microsecond', (n + 1) * {step}, '{start}'::TIMESTAMP_NTZ) AS at
+FROM (SELECT n, later, DATEADD('microsecond', (n + 1) * {step}, '{start}'::TIMESTAMP_NTZ) AS moment
   FROM (SELECT UNNEST(RANGE({rows})) AS n), (SELECT UNNEST(RANGE(2)) AS later) WHERE later = 0 OR n % 10 = 0)"""
 #: All members in the first second, then as many moves a day.
 CHANGES = """CREATE OR REPLACE TABLE SHOP.PUBLIC.MEMBERS AS SELECT
-  m::NUMBER(18,0) AS MEMBER_ID, at AS CHANGED_AT, 'member ' || m AS NAME,
+  m::NUMBER(18,0) AS MEMBER_ID, moment AS CHANGED_AT, 'member ' || m AS NAME,
   'consumer' AS SEGMENT, 'city ' || n AS CITY, FALSE AS IS_DELETED
-FROM (SELECT n, n AS m, DATEADD('microsecond', n + 1, '{start}'::TIMESTAMP_NTZ) AS at
+FROM (SELECT n, n AS m, DATEADD('microsecond', n + 1, '{start}'::TIMESTAMP_NTZ) AS moment
     FROM (SELECT UNNEST(RANGE({members})) AS n)
   UNION ALL SELECT n, n * 104729 % {members} AS m,
-    DATEADD('microsecond', (n + 1) * {move}, DATEADD('second', 1, '{start}'::TIMESTAMP_NTZ)) AS at
+    DATEADD('microsecond', (n + 1) * {move}, DATEADD('second', 1, '{start}'::TIMESTAMP_NTZ)) AS moment
     FROM (SELECT UNNEST(RANGE({moves})) AS n))"""
 
 
