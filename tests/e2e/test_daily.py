@@ -137,6 +137,21 @@ def test_books_balance_for_every_load(platform: Platform) -> None:
         assert rows == sum(e.counts.get("inserted", 0) for e in published)
 
 
+def test_every_row_of_bronze_says_which_load_brought_it(platform: Platform) -> None:
+    """ING-8, against the ledger: `_batch_id` is a published load's, its rows are as many as that load inserted."""
+    for entry in platform.manifest.layer("bronze"):
+        rows = {"rows": DeltaTable(paths.table(entry.name)).to_pyarrow_table()}
+        assert oracle.ask(
+            "SELECT count(*) FROM rows WHERE _ingest_ts IS NULL OR _source_system IS NULL OR _run_date IS NULL", rows
+        ) == [(0,)]
+        held = dict(oracle.ask("SELECT _batch_id, count(*) FROM rows GROUP BY _batch_id", rows))
+        loads: dict[str, int] = {}
+        for event in ledger.read(entry.name):
+            if event.event == "published" and event.counts.get("inserted"):
+                loads[event.batch_id] = loads.get(event.batch_id, 0) + event.counts["inserted"]
+        assert held == loads, entry.name
+
+
 def test_watermarks_never_go_back(platform: Platform) -> None:
     """They stand where the trigger by hand brought them, which is later than the day after it (ING-4)."""
     marks = watermarks.store().all()
