@@ -7,6 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from lakehouse import aws, connections
 from lakehouse.config import PROJECT
 from lakehouse.sandbox import vendor
@@ -14,6 +17,7 @@ from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.shop import ShopConfig, ddl
 from lakehouse.sandbox.shop.apply import apply_through
 from lakehouse.sandbox.shop.model import TABLES
+from lakehouse.sandbox.shop.snapshot import snapshot
 from lakehouse.sandbox.web import store
 
 #: In a smaller shop a day's faults are above some tables' quarantineThreshold.
@@ -24,7 +28,7 @@ CONFIG = ShopConfig()
 class Sources:
     """Every source of the shop: databases and S3 by the connections of this process, the web store of `home`.
 
-    `sent` keeps the vendors' files and what was planted on each day; a folder for each life of the shop.
+    `sent` keeps the vendors' files, what was planted on each day and pictures; a folder for each life of the shop.
     """
 
     home: Path
@@ -50,6 +54,21 @@ class Sources:
         """Send the files up to `day` alone."""
         with closing(connections.open_source(aws.CONNECTION)) as s3:
             vendor.deliver(s3, self.sent / "files", day, self.config, self.manifests)
+
+    def picture(self, day: int) -> dict[str, Path]:
+        """{source table: Parquet file} as the databases and the rates API stand now, kept as those of `day`."""
+        folder = self.sent / "pictures" / str(day)
+        with (
+            closing(connections.open_source("snowflake_default")) as snowflake,
+            closing(connections.open_source("redshift_default")) as redshift,
+        ):
+            found = snapshot(snowflake, redshift, folder)
+        found["fx_rates"] = folder / "fx_rates.parquet"
+        with store.opened(self._web) as web:
+            names = store.RATES.names
+            rows = web.execute(f"SELECT {', '.join(names)} FROM {store.RATES.name}").fetchall()
+        pq.write_table(pa.table(dict(zip(names, zip(*rows, strict=True), strict=True))), found["fx_rates"])
+        return found
 
     def clear(self) -> None:
         """Take away what any shop has left in the sources."""

@@ -7,27 +7,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from lakehouse import connections, paths, watermarks
+from lakehouse import paths, watermarks
 from lakehouse.config import PROJECT
 from lakehouse.manifest import Manifest, load
 from lakehouse.sandbox.demo import DAG, Demo, Summary
-from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.rest import Airflow
 from lakehouse.sandbox.rest_results import DagRun
-from lakehouse.sandbox.shop.snapshot import snapshot
-from lakehouse.sandbox.web import store
 from tests.platform import platform_at
 from tests.sample import ALL
+from tests.shop import Sources
 
 HERE = Path(__file__).parent
 LAST = 3 if ALL else 2
@@ -59,21 +54,6 @@ class Platform:
     by_hand: DagRun | None = None
 
 
-def picture(home: Path, day: int) -> dict[str, Path]:
-    """{source table: Parquet file} as the sources stand now, kept as those of `day`."""
-    with (
-        closing(connections.open_source("snowflake_default")) as snowflake,
-        closing(connections.open_source("redshift_default")) as redshift,
-    ):
-        found = snapshot(snowflake, redshift, home / "snapshots" / str(day))
-    found["fx_rates"] = home / "snapshots" / str(day) / "fx_rates.parquet"
-    with store.opened(Layout(home).web / store.FILE) as web:
-        names = store.RATES.names
-        rows = web.execute(f"SELECT {', '.join(names)} FROM {store.RATES.name}").fetchall()
-    pq.write_table(pa.table(dict(zip(names, zip(*rows, strict=True), strict=True))), found["fx_rates"])
-    return found
-
-
 class RecordingDemo(Demo):
     """The demonstration of `make run`, with a picture taken before and after each day."""
 
@@ -84,7 +64,7 @@ class RecordingDemo(Demo):
     def seed(self, day: int) -> None:
         super().seed(day)
         self.number = day
-        self.platform.sources[day] = picture(self.platform.home, day)
+        self.platform.sources[day] = Sources(self.platform.home, self.platform.home).picture(day)
 
     def day(self, airflow: Airflow, low: datetime, high: datetime) -> None:
         super().day(airflow, low, high)

@@ -13,7 +13,7 @@ from lakehouse import config, ledger, paths, watermarks
 from lakehouse.books import books
 from lakehouse.sandbox.demo import Demo
 from lakehouse.sandbox.rest import Airflow
-from tests.e2e import oracle
+from tests import oracle
 from tests.e2e.conftest import DAG, LAST, Platform, ends_green, versions
 
 DAYS = range(1, LAST + 1)
