@@ -13,7 +13,7 @@ from lakehouse import config, ledger, paths, watermarks
 from lakehouse.books import books
 from lakehouse.sandbox.demo import Demo
 from lakehouse.sandbox.rest import Airflow
-from tests import oracle
+from tests import audits, oracle
 from tests.e2e.conftest import DAG, LAST, Platform, ends_green, versions
 
 DAYS = range(1, LAST + 1)
@@ -50,6 +50,12 @@ def test_sales_of_every_day_equal_the_sources(platform: Platform, day: int) -> N
     expected = oracle.ask(oracle.SALES, platform.sources[day])
     assert len(expected) > 30
     assert oracle.ask(oracle.GOLD_SALES, gold(platform, day, "fact_sales")) == expected
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_the_star_of_every_day_passes_every_audit(platform: Platform, day: int) -> None:
+    pictures = [platform.sources[n] for n in range(1, day + 1)]
+    assert audits.faults(audits.SHOP, audits.star(pictures, platform.versions[day])) == {}
 
 
 @pytest.mark.parametrize("day", DAYS)
