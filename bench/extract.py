@@ -70,7 +70,7 @@ def extracted(kind: str, folder: Path) -> int:
     assert contract.source
     with connections.open_source(f"{kind}_default") as client:
         feed = open_feed(contract, contract.source, client)
-        return land(contract, feed, [WINDOW], (), folder, lambda: b"", lambda line: None)
+        return land(contract, feed, [WINDOW], (), str(folder), lambda: b"", lambda line: None)
 
 
 def fetched(kind: str, folder: Path) -> int:

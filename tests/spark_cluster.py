@@ -10,12 +10,21 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from lakehouse.spark.jars import spark_environment, spark_home
-from lakehouse.spark.server import LOG4J
+import yaml
+
+from lakehouse import aws, connections
+from lakehouse.config import PROJECT
+from lakehouse.jobs import order, submit
+from lakehouse.jobs.order import Order
+from lakehouse.jobs.package import build
+from lakehouse.pipeline.batch import Run
+from lakehouse.spark.jars import resolve_jars, spark_environment, spark_home
+from lakehouse.spark.server import FEW_CORES, LOG4J, SMALL_DATA_CONF, s3a_conf
 
 PACKAGE = "org.apache.spark.deploy"
 
@@ -100,4 +109,36 @@ SMALL = {
 }
 
 
-__all__ = ["SMALL", "cluster", "environment"]
+def published(
+    work: Path, tables: Path, lake: str, names: Sequence[str], run: Run, connection: str, timeout: float
+) -> dict[str, Any]:
+    """The report of a job that publishes `names` of `tables` in the lake on S3, on a cluster of its own.
+
+    `connection` is aws_default, as Airflow's JSON. Fails unless both workers had a part in it, and where a secret
+    shows.
+    """
+    config = work / "config"
+    config.mkdir(parents=True)
+    told = yaml.safe_load((PROJECT / "include/config/local.yaml").read_text())
+    (config / "cluster.yaml").write_text(yaml.safe_dump({**told, "lake": lake}))
+    placed = submit.placed(build(tables, config).write(str(work / "package"))["manifest"])
+    reached, place = aws.of(connections.parse(aws.CONNECTION, connection)), f"{lake}/_jobs/1"
+    # The machines have the keys, as by a role: they are in no argument, setting or file.
+    env = {**environment(work), **reached.environment()}
+    env |= {"AIRFLOW_CONN_AWS_DEFAULT": connection, "LAKEHOUSE_CACHE": str(work / "cache")}
+    more = {**SMALL, **FEW_CORES, **SMALL_DATA_CONF, **s3a_conf(reached)}
+    more["spark.jars"] = ",".join(f"local:{jar}" for jar in resolve_jars())
+    asked = Order(tuple(names), run, "publish", place, "cluster", str(work / "home"))
+    with cluster(work, env=env) as master:
+        arguments = submit.spark_submit(placed, asked, master, more)
+        argv = [str(spark_home() / "bin" / "spark-submit"), *arguments]
+        ran = subprocess.run(argv, env=env, cwd=work, capture_output=True, text=True, timeout=timeout, check=False)
+    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
+    assert reached.secret
+    assert reached.secret not in str(arguments) + ran.stdout + ran.stderr
+    report = order.read_report(place)
+    assert report["package"] == Path(placed.archive).stem
+    assert report["application"]["master"] == master
+    for number in (0, 1):
+        assert list((work / f"worker{number}").glob(f"{report['application']['id']}/*/stderr"))
+    return report

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from lakehouse import paths, quarantine
 from lakehouse.ingest.landing import rows_in
@@ -116,7 +115,7 @@ def _unbalanced(loads: Sequence[Load]) -> Iterable[str]:
 
 def _recounted(load: Load, inserted: int, aside: int) -> Load:
     """The load by what can still be counted."""
-    landed = rows_in(Path(paths.landing(load.table, load.batch_id, load.load)))
+    landed = rows_in(paths.landing(load.table, load.batch_id, load.load))
     extracted = max(landed, inserted + aside)
     parts = {"inserted": inserted, "quarantined": aside, "duplicates": extracted - inserted - aside}
     return replace(load, extracted=extracted, parts={**load.parts, **parts}, set_aside=aside)

@@ -31,7 +31,7 @@ class Settings:
     home: Path
     #: Folder of table folders, <layer>/<table>/. `LAKEHOUSE_TABLES`.
     tables: Path
-    #: Root URI or path of the lake: Delta tables, landing files, error lanes.
+    #: Root URI or path of the lake: Delta tables, landing files, error lanes. `LAKEHOUSE_LAKE`.
     lake: str
     #: Downloads shared between checkouts: Spark jars. `LAKEHOUSE_CACHE`.
     cache: Path
@@ -84,7 +84,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     return Settings(
         home=home,
         tables=tables,
-        lake=text("lake"),
+        lake=env.get("LAKEHOUSE_LAKE") or text("lake"),
         cache=cache,
         spark_remote=env.get("LAKEHOUSE_SPARK_REMOTE") or text("spark", "remote"),
         jobs=_jobs(source, _filled(raw.get("spark", {}).get("jobs"), home, cache)),

@@ -34,9 +34,12 @@ class StepLineage:
 
 def table(name: str, contract: Contract | None = None) -> Dataset:
     """A table of the lake."""
-    path = paths.table(name)
+    return _lying(paths.table(name), tuple((c.name, c.type) for c in contract.columns) if contract else ())
+
+
+def _lying(path: str, columns: tuple[tuple[str, str], ...] = ()) -> Dataset:
+    """What lies at `path`, under its disk or bucket."""
     scheme, _, rest = path.partition("://")
-    columns = tuple((c.name, c.type) for c in contract.columns) if contract else ()
     if not rest:
         return Dataset("file", path, columns)
     bucket, _, key = rest.partition("/")
@@ -46,12 +49,12 @@ def table(name: str, contract: Contract | None = None) -> Dataset:
 def landing(name: str) -> Dataset:
     """The landing files of a table."""
     layer, _, short = name.partition(".")
-    return Dataset("file", f"{paths.lake()}/_landing/{layer}/{short}")
+    return _lying(f"{paths.lake()}/_landing/{layer}/{short}")
 
 
 def records(name: str) -> Dataset:
     """The landing table of a table's stream."""
-    return Dataset("file", paths.records(name))
+    return _lying(paths.records(name))
 
 
 def source(contract: Contract) -> list[Dataset]:

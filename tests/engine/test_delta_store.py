@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import random
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from boto3.s3.transfer import S3Transfer
 
 from lakehouse import aws
 from lakehouse.delta import StoreUnsupported, store
@@ -58,6 +62,73 @@ def test_files_come_and_go(root):
     store.remove_tree(folder)
     assert store.names(folder) == []
     assert store.exists(f"{root}/x %20 y2/c")
+
+
+def test_a_draft_is_there_whole_or_not_at_all(root):
+    """Whoever writes it writes a local file; a large one is as good."""
+    for name, content in (("d/a.parquet", b"1"), ("d/a.parquet", b"22"), ("d/large %41", random.randbytes(20 << 20))):
+        with store.draft(f"{root}/{name}") as made:
+            made.write_bytes(content)
+            assert name.endswith("a.parquet") or not store.exists(f"{root}/{name}")
+        assert store.read(f"{root}/{name}") == content
+    with pytest.raises(ZeroDivisionError), store.draft(f"{root}/d/never") as made:
+        made.write_bytes(b"half")
+        raise ZeroDivisionError
+    assert sorted(store.names(f"{root}/d")) == ["a.parquet", "large %41"]
+    assert not made.exists()
+
+
+def test_a_file_is_read_where_it_is_sought_in(root):
+    with pytest.raises(FileNotFoundError):
+        store.opened(f"{root}/d/p=ü%25 +")
+    store.replace(f"{root}/d/p=ü%25 +", bytes(range(200)))
+    with store.opened(f"{root}/d/p=ü%25 +") as file:
+        assert file.size() == 200
+        file.seek(120)
+        assert file.read(3) == bytes((120, 121, 122))
+
+
+class Deadly:
+    """A client that kills its process when it is to upload the third part of an object."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def __getattr__(self, name):
+        return getattr(self.client, name)
+
+    def upload_file(self, *told):
+        S3Transfer(self).upload_file(*told)
+
+    def upload_part(self, **asked):
+        if asked["PartNumber"] == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.client.upload_part(**asked)
+
+
+def _upload(path):
+    deadly = Deadly(s3_store._client())
+    s3_store._client = lambda: deadly
+    with store.draft(path) as made:
+        made.write_bytes(bytes(30 << 20))
+
+
+def test_a_large_upload_that_breaks_off_leaves_no_file(s3):
+    """Its first parts are there, and nobody sees them; the next one is whole."""
+    killed = multiprocessing.get_context("fork").Process(target=_upload, args=(f"{s3}/large",))
+    killed.start()
+    killed.join(60)
+    assert killed.exitcode == -signal.SIGKILL
+    assert (store.names(s3), store.exists(f"{s3}/large")) == ([], False)
+    with store.draft(f"{s3}/large") as made:
+        made.write_bytes(bytes(30 << 20))
+    assert [file.size for file in store.walk(s3)] == [30 << 20]
+
+
+def test_an_upload_that_is_refused_is_told(s3):
+    with pytest.raises(s3_store.StoreUnavailable, match="aws_default") as told, store.draft("s3a://nowhere/a") as made:
+        made.write_bytes(b"1")
+    assert "test-secret" not in str(told.value)
 
 
 @pytest.mark.long(9)

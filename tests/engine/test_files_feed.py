@@ -268,7 +268,7 @@ def test_good_and_bad_objects_land_side_by_side(tmp_path: Path) -> None:
     put(tmp_path, "2025-10-04.jsonl", b'{"sku": "B", "colour": "red"}\n{"sku": "C", "size": 1}\n')
     made = feed(tmp_path)
     told = contract(tmp_path)
-    assert land(told, made, (), made.deliveries(), tmp_path / "landing", lambda: b"key", lambda line: None) == 5
+    assert land(told, made, (), made.deliveries(), str(tmp_path / "landing"), lambda: b"key", lambda line: None) == 5
     files = [pq.read_table(file) for file in sorted((tmp_path / "landing").glob("*.parquet"))]
     assert sorted(name for name in files[2].column_names if name.startswith("extra")) == ["extra:colour", "extra:size"]
     assert [table.column("day").to_pylist() for table in files] == [

@@ -35,6 +35,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture
+def lakes(home: Path, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lake on each store."""
+    monkeypatch.setenv("LAKEHOUSE_LAKE", f"{root}/lake")
+    settings.cache_clear()
+
+
+@pytest.fixture
 def lake(home: Path) -> Lake:
     return Lake(paths.table("silver.orders"))
 
@@ -176,7 +183,7 @@ def test_vacuum_finds_what_somebody_left_long_ago(lake: Lake):
     assert vacuum("silver.orders", dry_run=True) == 1
 
 
-def test_landing_goes_only_after_its_load_was_published_and_is_old(home: Path):
+def test_landing_goes_only_after_its_load_was_published_and_is_old(lakes: None):
     at = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
     days = {"old": 100, "young": 10, "open": 100}
     for batch, age in days.items():

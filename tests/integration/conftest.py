@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from lakehouse import connections, paths
+from lakehouse import aws, connections, paths
 from lakehouse.config import settings
+from lakehouse.delta import store
 from lakehouse.manifest import load
 from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.pipeline.run import run_tables
-from lakehouse.sandbox import envfile
+from lakehouse.sandbox import buckets, envfile
 from tests.platform import platform_at
 
 HERE = Path(__file__).parent
@@ -92,9 +93,7 @@ class Lakehouse:
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Rows of a published table, operational columns aside."""
-        from deltalake import DeltaTable
-
-        table = DeltaTable(paths.table(name)).to_pyarrow_table()
+        table = store.delta_table(paths.table(name)).to_pyarrow_table()
         names = [n for n in table.column_names if not n.startswith("_")]
         return sorted(table.select(names).to_pylist(), key=str)
 
@@ -112,15 +111,22 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @contextmanager
-def lake_at(home: Path, stand_ins: Path) -> Iterator[Lakehouse]:
-    """The lake and the folder of tables under `home`, fed by the sources of `stand_ins`."""
+def lake_at(home: Path, stand_ins: Path, bucket: str = "") -> Iterator[Lakehouse]:
+    """The lake and the folder of tables under `home`, fed by the sources of `stand_ins`.
+
+    With `bucket` the lake is in it, made where there is none, in the S3 of `stand_ins`.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAKEHOUSE_HOME", str(home))
+        patch.setenv("LAKEHOUSE_LAKE", f"s3a://{bucket}/lake" if bucket else "")
         patch.setenv("LAKEHOUSE_TABLES", str(home / "tables"))
         for line, value in envfile.read(envfile.path(stand_ins)).items():
             if line.startswith("AIRFLOW_CONN_"):
                 patch.setenv(line, value)
         settings.cache_clear()
+        if bucket:
+            with closing(connections.open_source(aws.CONNECTION)) as s3:
+                buckets.make(s3, bucket)
         yield Lakehouse(home / "tables")
     settings.cache_clear()
 

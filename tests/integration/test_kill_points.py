@@ -22,7 +22,7 @@ from lakehouse import ledger, manifest, paths, watermarks
 from lakehouse.config import PROJECT
 from lakehouse.delta import commit_metadata, latest_version, read_rows, table_sql
 from lakehouse.delta.attempts import open_attempts
-from lakehouse.ingest.landing import WHOLE, landing_files, slices_of
+from lakehouse.ingest.landing import is_whole, landing_files, slices_of
 from lakehouse.ledger.state import covered
 from lakehouse.pipeline.batch import Batch
 from lakehouse.sandbox import ports
@@ -216,8 +216,8 @@ class Found:
         events = [event for event in ledger.read(table) if event.run_id == run]
         landed = ""
         if events and events[0].windows:
-            folder = Path(paths.landing(table, events[0].batch_id, events[0].load))
-            if (folder / WHOLE).exists():
+            folder = paths.landing(table, events[0].batch_id, events[0].load)
+            if is_whole(folder):
                 landed = "all slices"
             elif files := landing_files(folder):
                 landed = f"{len(files)} of {len(slices_of(folder))} slices"

@@ -284,7 +284,7 @@ def test_values_that_no_calendar_or_decimal_has_set_their_row_aside(
     assert rows[2]["secret"] == "0055-03-15 BC"
     # Landed, its value is a token; and no fault tells it.
     feed = open_feed(made, made.source, reader)  # type: ignore[arg-type]
-    land(made, feed, [Window(START, START + DAY)], (), tmp_path / "landing", lambda: b"key", lambda line: None)
+    land(made, feed, [Window(START, START + DAY)], (), str(tmp_path / "landing"), lambda: b"key", lambda line: None)
     files = sorted((tmp_path / "landing").glob("*.parquet"))
     assert [file.stem[:9] for file in files] == ["20251001T", "without_c"]
     secrets = pq.read_table(files[0], columns=["secret"]).column(0)
@@ -303,7 +303,7 @@ def test_columns_of_now_are_what_comes(clients: dict[str, Any], reader: Any, tmp
     )
     made = contract(tmp_path, "redshift", "drifting", columns)
     feed = open_feed(made, made.source, reader)  # type: ignore[arg-type]
-    land(made, feed, [Window(START, START + DAY)], (), tmp_path / "landing", lambda: b"key", lambda line: None)
+    land(made, feed, [Window(START, START + DAY)], (), str(tmp_path / "landing"), lambda: b"key", lambda line: None)
     (file,) = (tmp_path / "landing").glob("*.parquet")
     (row,) = pq.read_table(file).to_pylist()
     assert {name: value for name, value in row.items() if name.startswith("extra:")} == {

@@ -23,7 +23,7 @@ from lakehouse import connections, paths
 from lakehouse.cli.main import app
 from lakehouse.config import PROJECT
 from lakehouse.contracts import load_contract
-from lakehouse.delta import read_rows, scan
+from lakehouse.delta import latest_version, read_rows, revert, scan, store
 from lakehouse.pipeline.batch import Run
 from lakehouse.sandbox import kafka
 from lakehouse.stream import position as positions
@@ -32,7 +32,7 @@ from lakehouse.stream.land import Streamed, TopicRecreated, stream
 from lakehouse.stream.offsets import OffsetsLost
 from lakehouse.stream.records import Records
 from tests.integration.attempt import await_frozen, begin, end_of
-from tests.integration.conftest import Lakehouse
+from tests.integration.conftest import Lakehouse, lake_at
 from tests.platform import bring_back, kill, service
 from tests.shop import adopt
 
@@ -368,3 +368,24 @@ def landed() -> dict[int, int]:
     """Where landing ends, by the topic's partitions."""
     where = positions.read(paths.stream(TABLE))
     return Records(paths.records(TABLE)).pieces().landed(where.topic_id)
+
+
+@pytest.mark.long(60)
+def test_a_stream_lands_and_loads_on_s3(stand_ins: Path, tmp_path: Path, broker_port: int, topic: Any) -> None:
+    """Records, checkpoint and position, then landing files, quarantine and a replay; nothing lies on this machine."""
+    with lake_at(tmp_path, stand_ins, "s3-stream") as lake:
+        adopt(lake.tables, TABLE)
+        for number in range(2):
+            produce(broker_port, 1000 * number, 1000, random.Random(SEED))
+            (batch,) = lake.run(TABLE, *window(number))
+        check_landing(ends())
+        check_bronze(ends())
+        assert {"records", "position", "checkpoint-0001"} <= set(store.names(paths.stream(TABLE)))
+        before = lake.rows(TABLE)
+        revert(paths.table(TABLE), latest_version(paths.table(TABLE)), {})
+        assert len(lake.rows(TABLE)) < len(before)
+        told = CliRunner().invoke(app, ["replay", TABLE, "--batch", batch.batch_id])
+        assert told.exit_code == 0, told.output
+        assert lake.rows(TABLE) == before
+        check_bronze(ends())
+        assert not (tmp_path / "lake").exists()

@@ -93,5 +93,5 @@ def test_what_comes_back_is_judged_as_it_was(spark: Any, tmp_path: Path) -> None
     before = told(landed(spark, str(first)), contract)
     assert [row["_reasons"] for row in before if row["id"] == 3] == [["at_not_null"]]
     assert len({row["_row_hash"] for row in before}) == len(ROWS)
-    land_kept(contract, [row["_landed"] for row in before], second, b"key")
+    land_kept(contract, [row["_landed"] for row in before], str(second), b"key")
     assert told(landed(spark, str(second)), contract) == before

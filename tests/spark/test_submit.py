@@ -5,7 +5,6 @@ Latest states and SCD2.
 
 from __future__ import annotations
 
-import subprocess
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,24 +12,17 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import yaml
 from deltalake import DeltaTable, write_deltalake
 
-from lakehouse import aws
-from lakehouse.config import PROJECT, settings
+from lakehouse.config import settings
 from lakehouse.contracts import load_contract
 from lakehouse.delta import create_table, store
-from lakehouse.jobs import order, submit
-from lakehouse.jobs.order import Order
-from lakehouse.jobs.package import build
 from lakehouse.manifest import load
 from lakehouse.pipeline.batch import Run
 from lakehouse.pipeline.run import run_tables
 from lakehouse.pipeline.spec import table_spec
-from lakehouse.spark.jars import resolve_jars, spark_home
-from lakehouse.spark.server import FEW_CORES, SMALL_DATA_CONF, s3a_conf
 from tests.shop import adopt
-from tests.spark_cluster import SMALL, cluster, environment
+from tests.spark_cluster import published
 from tests.stores import aws_connection, aws_endpoint, s3
 
 __all__ = ["aws_endpoint", "s3"]
@@ -76,35 +68,11 @@ def rows(lake: str, name: str) -> list[dict[str, Any]]:
 def test_a_cluster_publishes_what_the_server_publishes(
     connect_server: str, s3: str, aws_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    tables, config, lake = tmp_path / "tables", tmp_path / "config", f"{s3}/lake"
+    tables, lake = tmp_path / "tables", f"{s3}/lake"
     adopt(tables, "bronze.products", *COMPUTED)
-    config.mkdir()
-    told = yaml.safe_load((PROJECT / "include/config/local.yaml").read_text())
-    (config / "cluster.yaml").write_text(yaml.safe_dump({**told, "lake": lake}))
-    placed = submit.placed(build(tables, config).write(str(tmp_path / "package"))["manifest"])
     land(tables, lake)
-
-    reached, place = aws.access(), f"{lake}/_jobs/1"
-    # The machines have the keys, as by a role: they are in no argument, setting or file.
-    env = {**environment(tmp_path / "cluster"), **reached.environment()}
-    env |= {"AIRFLOW_CONN_AWS_DEFAULT": aws_connection(aws_endpoint), "LAKEHOUSE_CACHE": str(tmp_path / "cache")}
-    more = {**SMALL, **FEW_CORES, **SMALL_DATA_CONF, **s3a_conf(reached)}
-    more["spark.jars"] = ",".join(f"local:{jar}" for jar in resolve_jars())
-    asked = Order(COMPUTED, RUN, "publish", place, "cluster", str(tmp_path / "home"))
-    with cluster(tmp_path / "cluster", env=env) as master:
-        arguments = submit.spark_submit(placed, asked, master, more)
-        argv = [str(spark_home() / "bin" / "spark-submit"), *arguments]
-        ran = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
-    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
-    assert reached.secret
-    assert reached.secret not in str(arguments) + ran.stdout + ran.stderr
-    report = order.read_report(place)
-    assert report["package"] == Path(placed.archive).stem
-    assert report["application"]["master"] == master
+    report = published(tmp_path / "cluster", tables, lake, COMPUTED, RUN, aws_connection(aws_endpoint), timeout=400)
     assert {batch["table"] for batch in report["batches"]} == set(COMPUTED)
-    # Both workers had an executor of it.
-    for number in (0, 1):
-        assert list((tmp_path / f"cluster/worker{number}").glob(f"{report['application']['id']}/*/stderr"))
 
     for name, value in (("HOME", tmp_path / "local"), ("TABLES", tables), ("SPARK_REMOTE", connect_server)):
         monkeypatch.setenv(f"LAKEHOUSE_{name}", str(value))

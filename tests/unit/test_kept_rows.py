@@ -15,7 +15,7 @@ from lakehouse.config import PROJECT
 from lakehouse.contracts import load_contract
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.ingest import kept
-from lakehouse.ingest.landing import KEPT, WHOLE, rows_in
+from lakehouse.ingest.landing import KEPT, is_whole, rows_in
 
 BASE = load_contract(PROJECT / "include" / "tables" / "bronze" / "products")
 BIG = Decimal("123456789012345678901234567890.10")
@@ -30,9 +30,9 @@ def column(name: str, kind: str, source: str = "", protect: str = "") -> Column:
 
 
 def landed(tmp_path: Path, of: Contract, *rows: str) -> pa.Table:
-    kept.land_kept(of, rows, tmp_path, b"key")
-    assert (tmp_path / WHOLE).exists()
-    assert rows_in(tmp_path) == len(rows)
+    kept.land_kept(of, rows, str(tmp_path), b"key")
+    assert is_whole(str(tmp_path))
+    assert rows_in(str(tmp_path)) == len(rows)
     return pq.read_table(tmp_path)
 
 

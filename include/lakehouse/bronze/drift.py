@@ -13,12 +13,11 @@ source's `schemaPolicy`:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
-from lakehouse.ingest.landing import EXTRA
+from lakehouse.ingest.landing import EXTRA, landing_files, opened
 from lakehouse.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -38,11 +37,10 @@ TIMES = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
 
 def landed(spark: SparkSession, folder: str) -> list[DataFrame]:
     """The landing files of `folder`, a frame for each schema there is among them (columns: see `ingest.landing`)."""
-    import pyarrow.parquet as pq
-
     groups: dict[str, list[str]] = {}
-    for file in sorted(Path(folder).glob("*.parquet")):
-        groups.setdefault(pq.read_schema(file).remove_metadata().to_string(), []).append(str(file))
+    for path in landing_files(folder):
+        with opened(path) as file:
+            groups.setdefault(file.schema_arrow.remove_metadata().to_string(), []).append(path)
     return [spark.read.parquet(*files) for files in groups.values()]
 
 

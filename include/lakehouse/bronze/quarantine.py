@@ -8,7 +8,6 @@ quarantined_ts TIMESTAMP, key (JSON), cursor TIMESTAMP, reasons ARRAY<STRING>, r
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse import ledger, paths
@@ -194,17 +193,14 @@ def _rewrite_lane(contract: Contract, stamp: LoadStamp) -> int:
     """Write the batch's rows to its error lane as JSON lines, whole or not at all; how many are of this load."""
     import duckdb
 
-    from lakehouse.delta import scan
+    from lakehouse.delta import scan, store
 
-    lane = Path(paths.error_lane(contract.name, stamp.run_date, stamp.batch_id))
-    lane.mkdir(parents=True, exist_ok=True)
-    draft = lane / ".draft"
+    lane = paths.error_lane(contract.name, stamp.run_date, stamp.batch_id)
     mine = scan(paths.ops("quarantine"), {"table": contract.name, "batch_id": stamp.batch_id})
-    with duckdb.connect() as db:
+    with store.draft(f"{lane}/part-00000.json") as draft, duckdb.connect() as db:
         db.execute("CREATE TABLE lane AS SELECT * FROM mine")
         db.execute("COPY lane TO $file (FORMAT json)", {"file": str(draft)})
         (count,) = db.execute("SELECT count(*) FROM lane WHERE load = $load", {"load": stamp.load}).fetchone() or (0,)
     del mine
-    draft.replace(lane / "part-00000.json")
     reach("quarantine.lane")
     return int(count)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from lakehouse.contracts.model import Contract
+from lakehouse.delta import store
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.feed import Feed, Slice
-from lakehouse.ingest.landing import landing_files, slices_of
+from lakehouse.ingest.landing import landing_files, opened, slices_of
 
 #: Beside the landing files; Spark skips names that start with an underscore.
 FILE = "_SOURCE"
@@ -38,7 +38,7 @@ def columns_of(contract: Contract) -> tuple[str, ...]:
     return tuple(sorted({rule.params["of"] for rule in contract.rules if "of" in rule.params}))
 
 
-def ask(contract: Contract, feed: Feed, folder: Path) -> None:
+def ask(contract: Contract, feed: Feed, folder: str) -> None:
     """Keep in `folder` what source and landing files say, {"rows": [landed, source], column: [...]}; once.
 
     Nothing is asked where no rule wants it. Raises FiguresRefused for a source that cannot be
@@ -56,30 +56,29 @@ def ask(contract: Contract, feed: Feed, folder: Path) -> None:
         said = [total + more for total, more in zip(said, feed.figures(piece, columns), strict=True)]
     landed = _landed(contract, columns, folder)
     told = {name: [str(landed[name]), str(value)] for name, value in zip(("rows", *columns), said, strict=True)}
-    draft = folder / f"{FILE}.draft"
-    draft.write_text(json.dumps(told))
-    draft.rename(folder / FILE)
+    store.replace(f"{folder}/{FILE}", json.dumps(told).encode())
 
 
-def figures(contract: Contract, folder: Path) -> dict[str, tuple[float, float]]:
+def figures(contract: Contract, folder: str) -> dict[str, tuple[float, float]]:
     """{rule: (as landed, as the source says)} of the load in `folder`; empty where nobody asked."""
-    kept = folder / FILE
-    told = json.loads(kept.read_text()) if kept.exists() else {}
+    asked = [rule for rule in contract.rules if rule.kind == "source"]
+    if not asked or not store.exists(f"{folder}/{FILE}"):
+        return {}
+    told = json.loads(store.read(f"{folder}/{FILE}"))
     return {
         rule.name: (float(told[name][0]), float(told[name][1]))
-        for rule in contract.rules
-        if rule.kind == "source" and (name := rule.params.get("of", "rows")) in told
+        for rule in asked
+        if (name := rule.params.get("of", "rows")) in told
     }
 
 
-def _landed(contract: Contract, columns: Sequence[str], folder: Path) -> dict[str, Decimal]:
+def _landed(contract: Contract, columns: Sequence[str], folder: str) -> dict[str, Decimal]:
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     found = dict.fromkeys(("rows", *columns), Decimal(0))
     for path in landing_files(folder):
-        with pq.ParquetFile(path) as file:
+        with opened(path) as file:
             found["rows"] += file.metadata.num_rows
             there = [name for name in columns if name in file.schema_arrow.names]
             for batch in file.iter_batches(columns=there) if there else ():

@@ -11,14 +11,12 @@ import base64
 import binascii
 import json
 import re
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.ingest.feed import FAULT, RAW
-from lakehouse.ingest.landing import EXTRA, KEPT, WHOLE, known_columns, write_slice
+from lakehouse.ingest.landing import EXTRA, KEPT, finish, forget, known_columns, write_slice
 from lakehouse.ingest.protect import protect
 
 if TYPE_CHECKING:
@@ -32,14 +30,13 @@ class _Number(str):
     """A number as it is spelled: reading it as a float would lose digits."""
 
 
-def land_kept(contract: Contract, rows: Sequence[str], folder: Path, key: bytes) -> None:
+def land_kept(contract: Contract, rows: Sequence[str], folder: str, key: bytes) -> None:
     """Write `rows` (each JSON as quarantine keeps it) to `folder`, which is emptied first; `key` is for new tokens."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    forget(folder)
     for number, start in enumerate(range(0, len(rows), ROWS)):
         batch = _batch(contract, rows[start : start + ROWS], key)
-        write_slice(iter([batch]), folder / f"kept-{number:05}.parquet")
-    (folder / WHOLE).touch()
+        write_slice(iter([batch]), f"{folder}/kept-{number:05}.parquet")
+    finish(folder)
 
 
 def _batch(contract: Contract, rows: Sequence[str], key: bytes) -> pa.RecordBatch:

@@ -1,4 +1,4 @@
-"""Landing: one Parquet file per slice of a load, as the source gave it, protected, atomically in place.
+"""Landing: one Parquet file per slice of a load, as the source gave it, protected, atomically in place, on any store.
 
 The plan of slices is kept beside them: an extract that broke off goes on after its finished slices (resumable first
 loads). One that was whole and is run again, say after the source was mended, starts anew.
@@ -10,13 +10,13 @@ Columns of a landing file: the contract's, by its names, of the source's types; 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from lakehouse.contracts.model import Column, Contract
+from lakehouse.delta import store
 from lakehouse.ingest.feed import FAULT, RAW, Feed, Slice
 from lakehouse.ingest.protect import protect
 from lakehouse.killpoints import reach
@@ -24,6 +24,7 @@ from lakehouse.ledger.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 
 #: Marks a landing folder whose extract came to its end. Spark skips names that start with an underscore.
@@ -41,7 +42,7 @@ def land(
     feed: Feed,
     windows: Sequence[Window],
     deliveries: Sequence[str],
-    folder: Path,
+    folder: str,
     pii_key: Callable[[], bytes],
     progress: Callable[[str], None],
 ) -> int:
@@ -49,58 +50,81 @@ def land(
 
     `progress` hears one line a slice. `pii_key` is asked only when a column needs it.
     """
-    if (folder / WHOLE).exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    # Names with a dot are drafts, of who died or of who is at it too.
+    there = {name for name in store.names(folder) if not name.startswith(".")}
+    if there and (WHOLE in there or PLAN not in there):
+        forget(folder)
+        there.clear()
     key = pii_key() if any(column.protect for column in contract.columns) else b""
     slices, total = _planned(folder, lambda: feed.plan(windows, deliveries)), 0
     for number, piece in enumerate(slices, 1):
-        target = folder / f"{piece.name}.parquet"
-        if not target.exists() and not _nothing(target).exists():
-            write_slice((_shaped(batch, contract, key) for batch in feed.read(piece)), target)
+        file, nothing = f"{piece.name}.parquet", f"_{piece.name}.empty"
+        if there.isdisjoint((file, nothing)):
+            batches = (_shaped(batch, contract, key) for batch in feed.read(piece))
+            rows = write_slice(batches, f"{folder}/{file}")
+            if not rows:
+                # Spark skips its name, and could not read a Parquet file without columns.
+                store.replace(f"{folder}/{nothing}", b"")
             reach("extract.slice")
-        rows = _rows(target)
+        else:
+            rows = _rows(f"{folder}/{file}") if file in there else 0
         total += rows
         progress(f"{contract.name}: {rows} rows in slice {number} of {len(slices)}, {piece.name}")
-    (folder / WHOLE).touch()
+    finish(folder)
     reach("extract.whole")
     return total
 
 
-def _planned(folder: Path, plan: Callable[[], list[Slice]]) -> list[Slice]:
+def finish(folder: str) -> None:
+    """Say that all of a load is in `folder`."""
+    store.replace(f"{folder}/{WHOLE}", b"")
+
+
+def is_whole(folder: str) -> bool:
+    """Whether all of a load is in `folder`."""
+    return store.exists(f"{folder}/{WHOLE}")
+
+
+def forget(folder: str) -> None:
+    """Delete `folder` and all in it. Broken off halfway, what is left is neither whole nor gone on with."""
+    # In this order: a load without its plan begins anew, whole or not.
+    store.delete(f"{folder}/{PLAN}")
+    store.delete(f"{folder}/{WHOLE}")
+    store.remove_tree(folder)
+
+
+def _planned(folder: str, plan: Callable[[], list[Slice]]) -> list[Slice]:
     """The plan in `folder`, made when there is none: then slices of one load do not overlap."""
-    kept = folder / PLAN
-    if not kept.exists():
-        draft = kept.with_suffix(".draft")
-        draft.write_text(json.dumps([asdict(piece) for piece in plan()]))
-        draft.rename(kept)
+    if not store.exists(f"{folder}/{PLAN}"):
+        store.put_if_absent(f"{folder}/{PLAN}", json.dumps([asdict(piece) for piece in plan()]).encode())
     return slices_of(folder)
 
 
-def _nothing(target: Path) -> Path:
-    """Stands for a slice without rows. Spark skips its name, and could not read a Parquet file without columns."""
-    return target.with_name(f"_{target.stem}.empty")
-
-
-def slices_of(folder: Path) -> list[Slice]:
+def slices_of(folder: str) -> list[Slice]:
     """The slices of the load in `folder`, as they were planned."""
-    return [Slice(**piece) for piece in json.loads((folder / PLAN).read_text())]
+    return [Slice(**piece) for piece in json.loads(store.read(f"{folder}/{PLAN}"))]
 
 
-def landing_files(folder: Path) -> list[Path]:
-    """The landing files in `folder`."""
-    return sorted(folder.glob("*.parquet"))
+def landing_files(folder: str) -> list[str]:
+    """The landing files in `folder`, as paths, in the order of their slices."""
+    return sorted(f"{folder}/{name}" for name in store.names(folder) if name.endswith(".parquet"))
 
 
-def rows_in(folder: Path) -> int:
+def rows_in(folder: str) -> int:
     """Rows of the landing files in `folder`."""
     return sum(_rows(file) for file in landing_files(folder))
 
 
-def _rows(path: Path) -> int:
+def opened(path: str) -> pq.ParquetFile:
+    """A landing file, to be closed by whoever asked."""
     import pyarrow.parquet as pq
 
-    return 0 if not path.exists() else int(pq.ParquetFile(path).metadata.num_rows)
+    return pq.ParquetFile(store.opened(path))
+
+
+def _rows(path: str) -> int:
+    with opened(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def _shaped(batch: pa.RecordBatch, contract: Contract, key: bytes) -> pa.RecordBatch:
@@ -137,29 +161,23 @@ def _extra(name: str, taken: Sequence[str]) -> str:
     return found
 
 
-def write_slice(batches: Iterator[pa.RecordBatch], target: Path) -> None:
-    """Stream `batches` to a draft, then rename: a slice is whole or absent.
+def write_slice(batches: Iterator[pa.RecordBatch], target: str) -> int:
+    """Stream `batches` to a draft of the file `target`, which is then there whole; rows, without any no file.
 
     Batches of one query may differ in type where a column was all null; the first batch's types that are no null
-    type decide. A slice without rows is only marked as done.
+    type decide.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    draft = target.with_suffix(".draft")
-    writer = None
-    try:
-        for batch in batches:
-            if not batch.num_rows:
-                continue
-            if writer is None:
-                fields = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in batch.schema]
-                writer = pq.ParquetWriter(draft, pa.schema(fields), compression="zstd")
-            writer.write_table(pa.Table.from_batches([batch]).cast(writer.schema))
-    finally:
-        if writer is not None:
-            writer.close()
-    if writer is None:
-        _nothing(target).touch()
-    else:
-        draft.rename(target)
+    filled = (batch for batch in batches if batch.num_rows)
+    first = next(filled, None)
+    if first is None:
+        return 0
+    schema = pa.schema([f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in first.schema])
+    rows = 0
+    with store.draft(target) as draft, pq.ParquetWriter(draft, schema, compression="zstd") as writer:
+        for batch in chain((first,), filled):
+            writer.write_table(pa.Table.from_batches([batch]).cast(schema))
+            rows += batch.num_rows
+    return rows

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from lakehouse import ledger, log, paths
 from lakehouse.clock import now
+from lakehouse.ingest.landing import forget
 from lakehouse.maintenance.vacuum import LEAST_HOURS
 
 #: How long the extract of a published load is kept for a replay, unless the contract says otherwise.
@@ -35,7 +36,7 @@ def expire_landing(
             continue
         count += 1
         if not dry_run:
-            store.remove_tree(folder)
+            forget(folder)
             log.get().info("landing expired", table=name, batch_id=event.batch_id, load=event.load)
     return count
 

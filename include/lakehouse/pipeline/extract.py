@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from lakehouse import ledger, log, paths
@@ -14,7 +12,7 @@ from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.feed import open_feed
 from lakehouse.ingest.figures import ask
-from lakehouse.ingest.landing import land
+from lakehouse.ingest.landing import forget, land
 from lakehouse.killpoints import reach
 from lakehouse.ledger.state import next_load
 from lakehouse.pipeline.batch import Batch, Run, new_attempt, window_batch_id
@@ -72,14 +70,14 @@ def extract(contract: Contract, run: Run, connect: Connect, pii_key: Callable[[]
         connection = connect()
         try:
             feed = open_feed(contract, source, connection)
-            folder = Path(paths.landing(contract.name, batch_id, load))
+            folder = paths.landing(contract.name, batch_id, load)
             known = earlier[-1].deliveries if earlier else ()
             # A retry that knows of no delivery looks again: what was missing may have come.
             taken = known or due_deliveries(feed.deliveries(), events, batch_id)
             batch = replace(batch, deliveries=taken)
             if not earlier or taken != known:
                 # The plan of an attempt that found nothing has no slice of them.
-                shutil.rmtree(folder, ignore_errors=True)
+                forget(folder)
                 ledger.append(event_of(batch, "started", at=now() if earlier else batch.started_ts))
                 reach("extract.started")
             rows = land(contract, feed, windows, taken, folder, pii_key, log.get().info)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse import ledger, log, metrics, paths
@@ -84,7 +83,7 @@ def _known(contract: Contract, batch: Batch) -> Known:
 
     events = ledger.read(contract.name)
     found, silent = usual(contract.name, contract.rules, batch.windows, batch.run.kind, events)
-    said = figures(contract, Path(paths.landing(contract.name, *batch.landing)))
+    said = figures(contract, paths.landing(contract.name, *batch.landing))
     unasked = {r.name: "the source was not asked" for r in contract.rules if r.kind == "source" and r.name not in said}
     known = Known(run_end=batch.run.end, usual=found, figures=said, unjudged={**silent, **unasked})
     return known if batch.empty else with_statistics(known, contract, Branch.from_json(batch.branch).path)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from lakehouse import ledger, paths
 from lakehouse.clock import now
 from lakehouse.contracts.model import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.kept import land_kept
-from lakehouse.ingest.landing import WHOLE, rows_in
+from lakehouse.ingest.landing import is_whole, rows_in
 from lakehouse.ledger.events import Event
 from lakehouse.ledger.state import next_load
 from lakehouse.ledger.windows import Window, subtract
@@ -68,8 +67,8 @@ def loads_of(contract: Contract, batch: str = "", window: Window | None = None) 
 def check_landing(contract: Contract, loads: Sequence[Event]) -> None:
     """Raise LandingGone unless every load's landing files are there, whole."""
     for event in loads:
-        folder = Path(paths.landing(contract.name, event.batch_id, event.load))
-        if not (folder / WHOLE).exists():
+        folder = paths.landing(contract.name, event.batch_id, event.load)
+        if not is_whole(folder):
             start, end = event.windows[0].low, event.windows[-1].high
             raise LandingGone(
                 f"{contract.name}: the landing files of batch {event.batch_id}, load {event.load}, are not all there "
@@ -90,7 +89,7 @@ def replay_load(contract: Contract, load: Event, progress: Progress) -> Batch:
     batch = _batch(contract, run, origin)
     batch = replace(batch, windows=load.windows, deliveries=load.deliveries, replays=origin)
     _begin(batch, f"replays {origin}")
-    return _load(contract, batch, rows_in(Path(paths.landing(contract.name, *batch.landing))), progress)
+    return _load(contract, batch, rows_in(paths.landing(contract.name, *batch.landing)), progress)
 
 
 def replay_kept(contract: Contract, rows: Sequence[Kept], pii_key: Callable[[], bytes], progress: Progress) -> Batch:
@@ -104,7 +103,7 @@ def replay_kept(contract: Contract, rows: Sequence[Kept], pii_key: Callable[[], 
     batch = _batch(contract, run, what)
     _begin(batch, f"replays {len(rows)} rows of quarantine")
     key = pii_key() if any(column.protect for column in contract.columns) else b""
-    land_kept(contract, [row.row for row in rows], Path(paths.landing(contract.name, *batch.landing)), key)
+    land_kept(contract, [row.row for row in rows], paths.landing(contract.name, *batch.landing), key)
     return _load(contract, batch, len(rows), progress)
 
 

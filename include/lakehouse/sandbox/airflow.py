@@ -76,6 +76,8 @@ def environment(site: Site) -> dict[str, str]:
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
     env = {f"AIRFLOW__{key}": value for key, value in airflow.items()}
+    # Another lake is another platform: Airflow starts anew for it.
+    env.update({name: os.environ[name] for name in ("LAKEHOUSE_CONFIG", "LAKEHOUSE_LAKE") if os.environ.get(name)})
     env.update(declared.read().environment(services.endpoints(site)))
     env.update(
         AIRFLOW_HOME=str(site.layout.airflow),

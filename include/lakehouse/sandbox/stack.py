@@ -16,6 +16,7 @@ from lakehouse import aws
 from lakehouse.config import PROJECT, settings
 from lakehouse.sandbox import (
     airflow,
+    buckets,
     credentials,
     declared,
     envfile,
@@ -192,7 +193,11 @@ class _Starter:
         if name == "kafka":
             kafka.make_topics(self._site.ports["kafka"])
         if name == "moto":
-            vendor.fill(aws.client("s3", services.aws_access(self._site)), self._site.layout.vendor)
+            s3 = aws.client("s3", services.aws_access(self._site))
+            vendor.fill(s3, self._site.layout.vendor)
+            _, _, place = settings().lake.partition("://")
+            if place:
+                buckets.make(s3, place.partition("/")[0])
 
     def _airflow(self, env: dict[str, str], database: Future[None], pool: ThreadPoolExecutor) -> None:
         database.result()

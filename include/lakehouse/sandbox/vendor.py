@@ -11,6 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from lakehouse.sandbox import buckets
 from lakehouse.sandbox.shop import Shop, ShopConfig
 from lakehouse.sandbox.shop.manifest import write_files
 from lakehouse.sandbox.shop.vendor import vendor_files
@@ -44,8 +45,7 @@ def deliver(s3: Any, folder: Path, n: int, config: ShopConfig | None = None, man
 
 def fill(s3: Any, folder: Path) -> int:
     """Put what the bucket lacks of `folder`, the bucket itself included; how many objects."""
-    if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
+    buckets.make(s3, BUCKET)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
     there = {entry["Key"]: entry["ETag"].strip('"') for page in pages for entry in page.get("Contents", [])}
     put = 0

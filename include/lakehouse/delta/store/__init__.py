@@ -1,15 +1,18 @@
-"""Where a table's files lie: local disk or S3, told apart by the path. Everything above works on paths and bytes.
+"""Where files of the lake lie: local disk or S3, told apart by the path. Everything above works on paths and bytes.
 
 A canonical path is what Spark's `load` takes: `/abs/path` on disk, `s3a://bucket/key` on S3, neither percent-encoded.
 The one atomic step is `put_if_absent`; commits, branches' records and their fate are built on nothing else.
-Not for data files: Spark, delta-rs and pyarrow read and write those.
+Not for data files of tables: Spark, delta-rs and pyarrow read and write those. Landing files and error lanes, which are
+no tables, come and go by `draft` and `opened`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
@@ -67,6 +70,12 @@ class Store(Protocol):
 
     def replace(self, path: str, data: bytes) -> None:
         """See `lakehouse.delta.store.replace`."""
+
+    def draft(self, path: str) -> AbstractContextManager[Path]:
+        """See `lakehouse.delta.store.draft`."""
+
+    def opened(self, path: str) -> Any:
+        """See `lakehouse.delta.store.opened`."""
 
     def delete(self, path: str) -> None:
         """See `lakehouse.delta.store.delete`."""
@@ -181,6 +190,19 @@ def put_if_absent(path: str, data: bytes) -> bool:
 def replace(path: str, data: bytes) -> None:
     """Write the file whole, over what is there."""
     _of(path).replace(path, data)
+
+
+def draft(path: str) -> AbstractContextManager[Path]:
+    """A local file to be written by whoever writes files by name, however large.
+
+    It gets the name `path`, whole and over what is there, when the `with` ends, and none when that ends in an error.
+    """
+    return _of(path).draft(path)
+
+
+def opened(path: str) -> Any:
+    """A file as pyarrow's NativeFile: what is asked for is read, not all of it. Raises FileNotFoundError."""
+    return _of(path).opened(path)
 
 
 def delete(path: str) -> None:

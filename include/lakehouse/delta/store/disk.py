@@ -6,7 +6,9 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from lakehouse.delta.store import File
@@ -60,13 +62,13 @@ def read(path: str) -> bytes:
 def put_if_absent(path: str, data: bytes) -> bool:
     """A finished draft gets the name by a hard link, which fails where the name is taken."""
     target = Path(path)
-    draft = _draft(target, data)
+    made = _written(target, data)
     try:
-        os.link(draft, target)
+        os.link(made, target)
     except FileExistsError:
         return False
     finally:
-        draft.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -77,7 +79,27 @@ def put_if_absent(path: str, data: bytes) -> bool:
 
 def replace(path: str, data: bytes) -> None:
     """A finished draft is renamed over the file."""
-    _draft(Path(path), data).replace(path)
+    _written(Path(path), data).replace(path)
+
+
+@contextmanager
+def draft(path: str) -> Iterator[Path]:
+    """A file beside it, renamed in the end. Unlike what is put, it may still be in the machine's memory then."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    made = _beside(target)
+    try:
+        yield made
+        made.replace(target)
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def opened(path: str) -> Any:
+    """The file, opened."""
+    import pyarrow as pa
+
+    return pa.OSFile(path)
 
 
 def delete(path: str) -> None:
@@ -104,13 +126,17 @@ def prune(folder: str, before: float) -> None:
             continue  # Not empty, or gone.
 
 
-def _draft(target: Path, data: bytes) -> Path:
+def _written(target: Path, data: bytes) -> Path:
     """A file of its own beside `target`, on the disk to the last byte: a link to it is never a link to half a file."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # A leading dot: Delta's readers skip such names.
-    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    with draft.open("wb") as out:
+    made = _beside(target)
+    with made.open("wb") as out:
         out.write(data)
         out.flush()
         os.fsync(out.fileno())
-    return draft
+    return made
+
+
+def _beside(target: Path) -> Path:
+    """A name that nobody else has. A leading dot: Delta's readers skip such names."""
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}")

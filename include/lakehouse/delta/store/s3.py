@@ -6,8 +6,11 @@ S3 knows no folders, links or renames: a folder is a prefix, and whatever has to
 from __future__ import annotations
 
 import random
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -132,6 +135,31 @@ def replace(path: str, data: bytes) -> None:
     """A plain PUT is whole or not at all."""
     bucket, key = _split(path)
     _client().put_object(Bucket=bucket, Key=key, Body=data)
+
+
+@contextmanager
+def draft(path: str) -> Iterator[Path]:
+    """A file in the machine's temporary folder, uploaded in the end: in parts where it is large, which nobody sees
+    until the last one is there."""
+    from boto3.exceptions import S3UploadFailedError
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, key = _split(path)
+    with tempfile.TemporaryDirectory(prefix="lakehouse-") as folder:
+        made = Path(folder) / "draft"
+        yield made
+        try:
+            _client().upload_file(str(made), bucket, key)
+        except (S3UploadFailedError, ClientError, BotoCoreError) as error:
+            raise _unavailable(path, error) from error
+
+
+def opened(path: str) -> Any:
+    """The object, read in ranges by delta-rs's client."""
+    from lakehouse.delta.store import arrow_filesystem
+
+    folder, _, name = path.rpartition("/")
+    return arrow_filesystem(folder).open_input_file(name)
 
 
 def delete(path: str) -> None:
