@@ -3,8 +3,9 @@
 Promised: with 10 times the history, built by one range load, a day rewrites as many files and bytes and reads at most
 1.25x, for bronze, silver, a versioned dimension and a fact. Two lakes, each with a source of its own, Snowflake's
 stand-in; facts and silver are partitioned by day and the dimension by whether a version is current, as tables are that
-fill a file with a partition. What is rewritten is what the Delta log says, what is read what the tasks of Spark say;
-the gate's reading is told by itself, for it looks at keys and references of the table as a whole.
+fill a file with a partition. What is rewritten is what the Delta log says, what is read what the tasks of Spark say.
+Told by themselves are the gate's reading, for it looks at keys and references of the table as a whole, and that of the
+log, some hundred bytes a file.
 Usage: python -m bench.history [--days 20] [--rows 20000] [--output result.json]
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +35,8 @@ DAY = timedelta(days=1)
 TIMES, RATIO = 10, 1.25
 WRITTEN = ("removed_files", "removed_bytes", "added_files", "added_bytes")
 MEMBERS, MOVES = 20_000, 200
+#: What Delta calls the jobs that read a table's log.
+LOGS = re.compile("^Delta: .*(Compute snapshot|Filtering files)")
 
 #: A day's purchases, spread over it; of each ten one has another state a day later.
 PURCHASES = """CREATE OR REPLACE TABLE SHOP.PUBLIC.PURCHASES AS SELECT
@@ -54,32 +58,34 @@ FROM (SELECT n, n AS m, DATEADD('microsecond', n + 1, '{start}'::TIMESTAMP_NTZ) 
 
 @dataclass
 class Reading:
-    """Bytes that tasks read, by the event log of Spark."""
+    """Bytes that tasks read, by the event log of Spark: of data, in the gate and in all other steps, and of logs."""
 
     events: Path
     lines: int = 0
-
-    def since(self) -> int:
-        """Bytes since it was last asked."""
-        told = self.events.read_text().splitlines()
-        new, self.lines = told[self.lines :], len(told)
-        ends = [json.loads(line) for line in new if '"SparkListenerTaskEnd"' in line]
-        return sum(e["Task Metrics"]["Input Metrics"]["Bytes Read"] for e in ends if e.get("Task Metrics"))
-
-
-@dataclass
-class Spent:
-    """Bytes read in the gate, and in all other steps."""
-
-    reading: Reading
-    bytes: dict[str, int] = field(default_factory=lambda: {"read": 0, "read_by_gate": 0})
+    bytes: dict[str, int] = field(default_factory=dict)
+    #: The step that is going on.
     now: str = ""
+    #: Stages whose jobs look for files in a table's log.
+    of_logs: set[int] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """Forget what was read so far."""
+        self.now = ""
+        self.step("", "")
+        self.bytes = {"read": 0, "read_by_gate": 0, "read_of_logs": 0}
 
     def step(self, _: str, name: str) -> None:
         """The step that is going on is over, and `name` begins."""
-        some = self.reading.since()
-        if self.now:
-            self.bytes["read_by_gate" if "gate" in self.now else "read"] += some
+        told = self.events.read_text().splitlines()
+        new, self.lines = told[self.lines :], len(told)
+        for event in map(json.loads, new):
+            if event["Event"] == "SparkListenerJobStart":
+                if LOGS.search(event["Properties"].get("spark.job.description") or ""):
+                    self.of_logs |= set(event["Stage IDs"])
+            elif event["Event"] == "SparkListenerTaskEnd" and event.get("Task Metrics") and self.now:
+                kind = "read_by_gate" if self.now == "dq_gate" else "read"
+                kind = "read_of_logs" if event["Stage ID"] in self.of_logs else kind
+                self.bytes[kind] += event["Task Metrics"]["Input Metrics"]["Bytes Read"]
         self.now = name
 
 
@@ -122,10 +128,11 @@ def day(home: Path, days: int, rows: int, reading: Reading) -> dict[str, dict[st
         run = Run("bench/day", "scheduled", end=END + DAY, start=END)
         for name in TABLES:
             table = name.replace("/", ".")
-            before, spent = latest_version(paths.table(table)), Spent(reading)
-            run_tables(tables, [tables[table]], run, connections.open_source, lambda: b"key", spent.step)
-            spent.step(table, "end")
-            found[table] = {**rewritten(table, before), **spent.bytes}
+            before = latest_version(paths.table(table))
+            reading.begin()
+            run_tables(tables, [tables[table]], run, connections.open_source, lambda: b"key", reading.step)
+            reading.step(table, "")
+            found[table] = {**rewritten(table, before), **reading.bytes}
     return found
 
 
