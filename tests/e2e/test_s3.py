@@ -15,7 +15,7 @@ from lakehouse.books import books
 from lakehouse.delta import store
 from lakehouse.manifest import load
 from lakehouse.sandbox.demo import Demo, Summary
-from tests.e2e import oracle
+from tests import oracle
 from tests.e2e.conftest import Platform
 from tests.platform import platform_at
 

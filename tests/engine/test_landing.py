@@ -133,7 +133,7 @@ def test_a_load_half_deleted_is_neither_whole_nor_gone_on_with(folder: str, dele
         dying(path)
 
     def one_by_one(place: str) -> None:
-        for name in sorted(store.names(place)):
+        for name in sorted(store.names(place), reverse=True):
             delete_some(f"{place}/{name}")
 
     with pytest.MonkeyPatch.context() as patch:

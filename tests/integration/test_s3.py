@@ -56,6 +56,7 @@ def lanes() -> list[dict[str, Any]]:
     return [json.loads(line) for file in store.walk(top) for line in store.read(f"{top}/{file.name}").splitlines()]
 
 
+@pytest.mark.long(65)
 def test_a_table_goes_all_the_way_on_s3(stand_ins: Path, tmp_path: Path) -> None:
     """Landed, judged, set aside, published, replayed and forgotten; nothing of it lies on this machine."""
     with lake_at(tmp_path, stand_ins, "s3-steps") as lake:

@@ -370,7 +370,7 @@ def landed() -> dict[int, int]:
     return Records(paths.records(TABLE)).pieces().landed(where.topic_id)
 
 
-@pytest.mark.long(60)
+@pytest.mark.long(90)
 def test_a_stream_lands_and_loads_on_s3(stand_ins: Path, tmp_path: Path, broker_port: int, topic: Any) -> None:
     """Records, checkpoint and position, then landing files, quarantine and a replay; nothing lies on this machine."""
     with lake_at(tmp_path, stand_ins, "s3-stream") as lake:
