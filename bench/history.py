@@ -83,7 +83,7 @@ class Reading:
                 if LOGS.search(event["Properties"].get("spark.job.description") or ""):
                     self.of_logs |= set(event["Stage IDs"])
             elif event["Event"] == "SparkListenerTaskEnd" and event.get("Task Metrics") and self.now:
-                kind = "read_by_gate" if self.now == "dq_gate" else "read"
+                kind = "read_by_gate" if self.now.endswith("gate") else "read"
                 kind = "read_of_logs" if event["Stage ID"] in self.of_logs else kind
                 self.bytes[kind] += event["Task Metrics"]["Input Metrics"]["Bytes Read"]
         self.now = name
