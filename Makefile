@@ -101,6 +101,7 @@ bench: $(DEV_STAMP)  ## what the promises about speed cost, measured; minutes, o
 	@$(BIN)/python -m bench.stream --output docs/benchmarks/stream.json
 	@$(BIN)/python -m bench.gate --output docs/benchmarks/gate.json
 	@$(BIN)/python -m bench.scd2 --output docs/benchmarks/scd2.json
+	@$(BIN)/python -m bench.history --output docs/benchmarks/history.json
 	@$(BIN)/python -m bench.skew --output docs/benchmarks/skew.json
 	@$(BIN)/python -m bench.backfill --output docs/benchmarks/backfill.json
 
