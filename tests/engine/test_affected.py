@@ -31,7 +31,10 @@ TRANSFORMS = {
     for p in sorted(ROOT.glob("*/*/transform.sql"))
     if "SEQUENCE(" not in p.read_text()
 }
-MADE = {"silver.a": {"k": "INT", "x": "INT", "s": "STRING"}, "silver.b": {"k": "INT", "y": "INT", "s": "STRING"}}
+MADE = {
+    "silver.a": {"k": "INT", "x": "INT", "s": "STRING"},
+    "silver.b": {"k": "INT", "y": "INT", "z": "INT", "s": "STRING"},
+}
 #: Queries over a and b that map, and the output columns by which each place does.
 MAPPED = {
     "SELECT k, x FROM silver.a WHERE x > 1": [("silver.a", {"k", "x"})],
@@ -97,13 +100,28 @@ ALTERS: dict[str, list[set[str] | None]] = {
 }
 #: Queries over a and b, and the spans of their places: output, low, high.
 SPANNED: dict[str, list[tuple[str, str, str] | None]] = {
+    "SELECT a.k, a.x, b.s FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k = b.k AND a.x >= b.y AND a.x < b.z": [
+        None,
+        ("x", "y", "z"),
+    ],
+    "SELECT a.k, a.x, b.s FROM silver.a AS a JOIN silver.b AS b ON a.k = b.k AND a.x BETWEEN b.y AND b.z": [
+        None,
+        ("x", "y", "z"),
+    ],
+    # The upper bound is more than that, so rows far below it differ with it.
     "SELECT a.k, a.x, b.s FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k = b.k AND a.x >= b.y AND a.x < b.k": [
         None,
         ("x", "y", "k"),
     ],
-    "SELECT a.k, a.x, b.s FROM silver.a AS a JOIN silver.b AS b ON a.k = b.k AND a.x BETWEEN b.y AND b.k": [
+    "SELECT a.k, a.x, b.z FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k = b.k AND a.x >= b.y AND a.x < b.z": [
         None,
-        ("x", "y", "k"),
+        ("x", "y", "z"),
+    ],
+    "SELECT a.k, a.x, b.s FROM silver.a AS a JOIN silver.b AS b ON a.k = b.k AND a.x >= b.y AND a.x < b.z "
+    "WHERE b.z > 1": [None, ("x", "y", "z")],
+    "SELECT a.k, a.x, b.s FROM silver.a AS a JOIN silver.b AS b ON a.k = b.k AND a.x >= b.y AND a.x <= b.y": [
+        None,
+        ("x", "y", "y"),
     ],
     "WITH c AS (SELECT a.k, a.x, b.s FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k = b.k AND b.y <= a.x AND "
     "b.k >= a.x) SELECT c.k, c.x AS at, max(c.s) AS s FROM c GROUP BY c.k, c.x": [None, ("at", "y", "k")],
@@ -130,6 +148,11 @@ UNMAPPED = [
     "SELECT k, row_number() OVER (ORDER BY x) AS n FROM silver.a",
     "SELECT k + 1 AS k FROM silver.a",
     "SELECT k FROM silver.a ORDER BY k LIMIT 3",
+    "SELECT k, x FROM silver.a UNION ALL SELECT k, y FROM silver.b ORDER BY k LIMIT 3",
+    "(SELECT k, x FROM silver.a) LIMIT 3",
+    "SELECT q.k FROM ((SELECT k, x FROM silver.a) ORDER BY x LIMIT 3) AS q",
+    "WITH c AS (SELECT k FROM silver.a UNION SELECT k FROM silver.b LIMIT 3) SELECT c.k FROM c",
+    "SELECT k FROM silver.a TABLESAMPLE (10 ROWS)",
     "SELECT k FROM silver.a WHERE k IN (SELECT k FROM silver.b)",
     "SELECT k, (SELECT max(y) FROM silver.b) AS y FROM silver.a",
     "SELECT a.k FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k < b.k",
@@ -185,8 +208,11 @@ def output(sql: str, tables: dict[str, list[Row]], made: bool) -> Counter[Row]:
 
 
 def spanned(span: Span, columns: list[str], lost: list[Row], come: list[Row]) -> list[tuple[Any, Any, Row]]:
-    """(low, high, row) of changed rows; of those alike but for their upper bound, from the lowest of these bounds."""
+    """(low, high, row) of changed rows; of those alike but for their upper bound, where it may matter nowhere else,
+    from the lowest of these bounds."""
     bounds = [columns.index(span.low), columns.index(span.high)]
+    if not span.looked_at:
+        return [(row[bounds[0]], row[bounds[1]], row) for row in lost + come if all(row[i] is not None for i in bounds)]
     looked_at = [columns.index(name) for name in span.looked_at]
     more: Counter[Row] = Counter()
     for rows_, sign in ((lost, -1), (come, 1)):

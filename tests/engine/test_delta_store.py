@@ -215,6 +215,34 @@ def test_another_ones_file_is_never_taken_for_ours(s3, monkeypatch, outcomes):
     assert store.put_if_absent(f"{s3}/a", b"mine") is False
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        store.names,
+        lambda folder: list(store.walk(folder)),
+        lambda folder: store.replace(f"{folder}/a", b"1"),
+        lambda folder: store.delete(f"{folder}/a"),
+        store.remove_tree,
+    ],
+    ids=["names", "walk", "replace", "delete", "remove"],
+)
+def test_a_bucket_that_is_not_there_is_told(s3, asked):
+    with pytest.raises(s3_store.StoreUnavailable, match="aws_default"):
+        asked("s3a://nowhere/a")
+
+
+@pytest.mark.parametrize("asked", [store.names, store.exists, store.read, lambda path: store.replace(path, b"1")])
+def test_an_endpoint_that_does_not_answer_is_told(s3, monkeypatch, asked):
+    from botocore.exceptions import EndpointConnectionError
+
+    def gone(**settings):
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+
+    monkeypatch.setattr(s3_store, "_client", gone)
+    with pytest.raises(s3_store.StoreUnavailable, match="aws_default"):
+        asked(f"{s3}/a")
+
+
 @pytest.mark.parametrize("outcomes", [["403"], ["409"] * 8])
 def test_a_store_that_refuses_is_told(s3, monkeypatch, outcomes):
     flaky = Flaky(s3_store._client(), outcomes)

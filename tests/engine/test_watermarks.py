@@ -219,6 +219,39 @@ def test_a_load_whose_events_are_lost_is_not_taken_for_the_next(orders: Any) -> 
     assert watermark(ledger.read(TABLE), INITIAL) == day(1)
 
 
+def published() -> list[tuple[int, int]]:
+    """(version, rows inserted) of each publish on record."""
+    return [(e.version, e.counts["inserted"]) for e in ledger.read(TABLE) if e.event == "published"]
+
+
+def forget_the_last_event() -> None:
+    """As if its process had died a moment before."""
+    last = store.delta_table(paths.ops("ledger"))
+    last.restore(last.version() - 1)
+
+
+def test_of_two_runs_that_work_one_load_the_one_that_committed_is_on_record(orders: Any) -> None:
+    """CON-5: one looked a moment too early and found nothing new."""
+    load(0, 1)
+    load(0, 1, rows=True)
+    assert published() == [(0, 1)]
+    forget_the_last_event()
+    assert published() == [(-1, 0)]
+    assert [e.version for e in reconciled_events(TABLE) if e.event == "published"] == [0]
+    assert published() == [(0, 1)]
+    assert reconciled_events(TABLE) == ledger.read(TABLE)
+
+
+def test_a_load_that_finds_its_rows_committed_puts_their_commit_on_record(orders: Any) -> None:
+    """ING-3, CON-5: worked again by whoever does not know, it finds all rows there and none new."""
+    load(0, 1, rows=True)
+    forget_the_last_event()
+    assert published() == []
+    load(0, 1)
+    assert published() == [(0, 1)]
+    assert reconciled_events(TABLE) == ledger.read(TABLE)
+
+
 def test_the_command_line_lists_shows_and_asks(orders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     load(0, 2)
     load(3, 4)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import textwrap
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from lakehouse.contracts import Contract, load_contract
 from lakehouse.delta import Branch, diff, fast_forward, feed_problem, latest_version, open_branch, table_sql
 from lakehouse.ledger.events import read
 from lakehouse.ledger.state import last_published
+from lakehouse.ledger.windows import Window
 from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.pipeline.publish import publish
 from lakehouse.pipeline.spec import table_spec
@@ -30,6 +32,7 @@ from lakehouse.pipeline.transform import compute
 from lakehouse.transform.increment import Increment, plan
 from lakehouse.transform.inputs import register, resolve
 from lakehouse.transform.keys import work_out
+from lakehouse.transform.restate import Restate
 from lakehouse.transform.scd2 import versions_sql
 from lakehouse.transform.sql import parse_transform
 
@@ -107,6 +110,34 @@ TABLES: dict[str, tuple[str, str, str, str]] = {
         "- {property: strategy, value: merge}\n- {property: publishGroup, value: star}",
         """SELECT o.oid, coalesce(d.c_sk, -1) AS c_sk, o.cid, o.ts, o.amount FROM silver.o AS o
            LEFT JOIN gold.dim_c AS d ON o.cid = d.cid AND o.ts >= d.valid_from AND o.ts < d.valid_to""",
+    ),
+    # The end of a version is in it, so rows long before that end differ.
+    "gold.until": (
+        "oid BIGINT",
+        "cid BIGINT, ts TIMESTAMP, until TIMESTAMP",
+        "- {property: strategy, value: merge}\n- {property: publishGroup, value: star}",
+        """SELECT o.oid, o.cid, o.ts, d.valid_to AS until FROM silver.o AS o
+           LEFT JOIN gold.dim_c AS d ON o.cid = d.cid AND o.ts >= d.valid_from AND o.ts < d.valid_to""",
+    ),
+    # Its input has rows without a key, and some with that of the unknown member.
+    "gold.dim_o": (
+        "o_sk BIGINT",
+        "cid BIGINT, valid_from TIMESTAMP, valid_to TIMESTAMP, is_current BOOLEAN, amount BIGINT",
+        """- {property: strategy, value: scd2}
+           - property: scd2
+             value: {surrogateKey: o_sk, tracked: [amount], unknownMember: {cid: 0}}""",
+        """SELECT cid, at AS valid_from, amount, gone AS _deleted, _row_hash AS _sequence
+           FROM bronze.o WHERE cid IS NOT NULL""",
+    ),
+    # Its keys change in two ways, one of which has no time.
+    "gold.dim_two": (
+        "two_sk BIGINT",
+        "cid BIGINT, valid_from TIMESTAMP, valid_to TIMESTAMP, is_current BOOLEAN, city STRING, orders BIGINT",
+        """- {property: strategy, value: scd2}
+           - property: scd2
+             value: {surrogateKey: two_sk, tracked: [city, orders], opensAt: "1900-01-01T00:00:00Z"}""",
+        """SELECT c.cid, c.at AS valid_from, c.city, a.orders, c.gone AS _deleted, c._row_hash AS _sequence
+           FROM bronze.c AS c LEFT JOIN silver.act AS a ON c.cid = a.cid""",
     ),
 }
 COMPUTED = [name for name, (*_, sql) in TABLES.items() if sql]
@@ -186,8 +217,8 @@ class Shop:
                 publish([batch], lambda batch, candidates: pytest.fail("conflict"))
         publish(list(star.values()), lambda batch, candidates: pytest.fail("conflict"))
 
-    def check(self) -> None:
-        for name in COMPUTED:
+    def check(self, names: Sequence[str] = COMPUTED) -> None:
+        for name in names:
             contract, transform = self.contracts[name], parse_transform(self.contracts[name].path.parent)
             query = transform.over(register(self.spark, resolve(name, transform.reads, {})))
             if contract.scd2:
@@ -202,6 +233,7 @@ class Shop:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connect_server: str) -> Path:
     monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LAKEHOUSE_TABLES", str(tmp_path / "tables"))
     monkeypatch.setenv("LAKEHOUSE_SPARK_REMOTE", connect_server)
     monkeypatch.setenv("LAKEHOUSE_INCREMENTS_FROM", "0")
     settings.cache_clear()
@@ -216,7 +248,7 @@ def planned(shop: Shop, name: str) -> Increment | str:
     return plan(contract, transform, inputs, last, latest, settings().increments_from_bytes)
 
 
-@pytest.mark.long(130)
+@pytest.mark.long(190)
 def test_increments_are_what_computing_in_full_is(spark: Any, home: Path) -> None:
     shop = Shop(spark, home / "tables", seed=7)
     shop.feed(6, 12)
@@ -273,6 +305,48 @@ def test_increments_are_what_computing_in_full_is(spark: Any, home: Path) -> Non
     assert "no longer in the log" in feed_problem(paths.table("bronze.c"), version, version + 1)
     next(Path(paths.table("bronze.c")).glob(f"_branch/s{shop.steps}/1/*.parquet")).unlink()
     assert "was vacuumed" in str(planned(shop, "silver.act"))
+
+
+@pytest.mark.long(60)
+def test_versions_of_a_range_are_made_of_all_that_is_known(spark: Any, home: Path) -> None:
+    shop = Shop(spark, home / "tables", seed=11)
+    for _ in range(3):
+        shop.feed(6, 8)
+    shop.run()
+    some = Restate(Window(START + timedelta(hours=3), START + timedelta(hours=6)))
+    for name in ("gold.dim_c", "gold.dim_o", "gold.dim_two"):
+        batch = audited(compute(shop.contracts[name], Run("again", "backfill", end=START), None, some))
+        publish([batch], lambda batch, candidates: pytest.fail("conflict"))
+    shop.check()
+
+
+@pytest.mark.long(60)
+def test_readers_of_what_is_worked_again_are_worked_again_too(spark: Any, home: Path) -> None:
+    shop = Shop(spark, home / "tables", seed=5)
+    shop.feed(6, 12)
+    shop.run()
+    slow, quick = (Run(name, "scheduled", end=START) for name in ("slow", "quick"))
+
+    def worked(name: str, run: Run, candidates: Mapping[str, Batch] | None = None) -> Batch:
+        return audited(compute(shop.contracts[name], run, candidates))
+
+    shop.feed(2, 6)
+    publish([worked("silver.o", quick)], lambda batch, candidates: pytest.fail("conflict"))
+    star: dict[str, Batch] = {}
+    for name in ("gold.dim_c", "gold.fact", "gold.until"):
+        star[name] = worked(name, slow, star)
+    # Another run knows more of the customers, publishes them, and dies.
+    shop.feed(6, 0)
+    publish([worked("gold.dim_c", quick)], lambda batch, candidates: pytest.fail("conflict"))
+    again = []
+
+    def redo(batch: Batch, candidates: Mapping[str, Batch]) -> Batch:
+        again.append(batch.table)
+        return worked(batch.table, slow, candidates)
+
+    publish(list(star.values()), redo)
+    assert again == list(star)
+    shop.check(list(star))
 
 
 def test_small_inputs_are_read_in_full(spark: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.bronze import seen
+from lakehouse.bronze import quarantine, seen
 from lakehouse.bronze.drift import landed
 from lakehouse.bronze.load import LoadStamp, _may_repeat, load
 from lakehouse.config import settings
@@ -61,11 +62,13 @@ def contract(tmp_path: Path) -> Contract:
     return load_contract(folder)
 
 
-def loaded(spark: Any, contract: Contract, home: Path, *loads: list[dict[str, Any]]) -> list[dict[str, int]]:
-    """The counts of each of `loads`, loaded into a lake of its own."""
+def loaded(
+    spark: Any, contract: Contract, home: Path, *loads: list[dict[str, Any]], first: int = 0
+) -> list[dict[str, int]]:
+    """The counts of each of `loads`, numbered from `first`."""
     assert contract.source
     found = []
-    for number, rows in enumerate(loads):
+    for number, rows in enumerate(loads, first):
         folder = home / f"landing{number}"
         folder.mkdir(parents=True)
         kinds = [("id", pa.string()), ("at", pa.timestamp("us", "UTC")), ("price", pa.string()), ("note", pa.string())]
@@ -107,6 +110,41 @@ def test_both_ways_set_the_same_rows_aside(
     assert by_note["two reasons"]["cursor"] == NOON + timedelta(microseconds=1)
     assert by_note["nowhere, never"]["cursor"] is None
     assert by_note[BAD[0]["note"]]["reasons"] == ["price_in_range"]
+
+
+def test_of_loads_that_look_at_once_one_sets_a_row_aside(
+    spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CON-3: between what a load reads of quarantine and what it adds, another one of the table adds the same."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "home"))
+    settings.cache_clear()
+    others: list[dict[str, int]] = []
+
+    def meanwhile(point: str) -> None:
+        if point == "quarantine.written":
+            monkeypatch.undo()
+            monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "home"))
+            settings.cache_clear()
+            others.extend(loaded(spark, contract, tmp_path / "home", [BAD[0]], first=2))
+
+    loaded(spark, contract, tmp_path / "home", [GOOD])
+    monkeypatch.setattr(quarantine, "reach", meanwhile)
+    (counts,) = loaded(spark, contract, tmp_path / "home", BAD[:2], first=1)
+    assert [one["quarantined"] for one in (*others, counts)] == [1, 1]
+    assert len({entry["quarantine_id"] for entry in entries()}) == len(entries()) == 2
+
+
+def test_what_a_source_hands_over_outside_of_the_window_is_loaded_once(
+    spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ING-2: as from an API that knows whole days only."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "home"))
+    settings.cache_clear()
+    assert contract.source
+    http = replace(contract, source=replace(contract.source, kind="http"))
+    far = [{**GOOD, "at": NOON - timedelta(days=9)}, {**GOOD, "at": NOON + timedelta(days=9)}]
+    loaded(spark, http, tmp_path / "home", far, [*far, GOOD])
+    assert spark.read.format("delta").load(table(contract.name)).count() == 3
 
 
 def test_few_rows_need_no_second_pass(

@@ -157,8 +157,8 @@ def _known(
         return None
     cursor = quote(source.cursor)
     published = _published(spark, branch)
-    if source.whole or not windows:
-        # A delivery, or a replay, may hold rows of any time.
+    if source.loose or not windows:
+        # Rows of any time may be among them, as in a replay.
         span = rows.selectExpr(*[f"unix_micros(CAST({end}({cursor}) AS TIMESTAMP)) AS {end}" for end in ("min", "max")])
         first = span.first()
         if not first or first["min"] is None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from lakehouse.delta import TableSpec
 
 
-#: How often quarantine is read again when another attempt at the same batch was quicker.
-ATTEMPTS = 3
+#: How often quarantine is read again when another load of the same table was quicker.
+ATTEMPTS = 10
 
 COLUMNS = (
     ("quarantine_id", "STRING"),
@@ -44,7 +44,7 @@ COLUMNS = (
 
 
 class QuarantineBusy(LakehouseError):
-    """Several processes set rows of one batch aside, and this one was always late."""
+    """Several processes set rows of one table aside, and this one was always late."""
 
 
 def set_aside(
@@ -53,8 +53,9 @@ def set_aside(
     """Write the rows at fault that quarantine does not hold yet; how many of its rows are of this load.
 
     In: the fields of `parts_sql`, of `few` where the rows are few (see `bronze.few`), else of `aside`. A row read
-    again by a lookback or a retry is not set aside twice: what quarantine holds is left out, and of two attempts that
-    found the same rows missing one commits; the other looks again. Raises QuarantineBusy when that keeps happening.
+    again by a lookback or a retry is not set aside twice: what quarantine holds is left out, and of two loads of the
+    table that looked at the same time one commits; the other looks again. Raises QuarantineBusy when that keeps
+    happening.
     """
     from lakehouse.delta import ColumnSpec, TableSpec, create_table, transaction_version
 
@@ -62,15 +63,15 @@ def set_aside(
     spec = TableSpec(tuple(ColumnSpec(name, kind) for name, kind in COLUMNS), partition_by=("table",))
     create_table(path, spec)
     for _ in range(ATTEMPTS):
-        # Asked before quarantine is read: whoever publishes for this batch after that takes this number.
-        number = (transaction_version(path, _application(contract, stamp)) or 0) + 1
+        # Asked before quarantine is read: whoever publishes for this table after that takes this number.
+        number = (transaction_version(path, _application(contract)) or 0) + 1
         added = _publish(spark, contract, few, aside, stamp, spec, number)
         if added is not None:
             break
     else:
         raise QuarantineBusy(
-            f"{contract.name}: other processes keep setting rows of batch {stamp.batch_id} aside.",
-            "See that one run at a time loads this window, and clear the task.",
+            f"{contract.name}: other loads kept setting rows aside while batch {stamp.batch_id} wanted to.",
+            "Have fewer runs load this table at a time, and clear the task.",
         )
     count = _rewrite_lane(contract, stamp)
     if count == added:
@@ -124,7 +125,7 @@ def _publish(
     spec: TableSpec,
     number: int,
 ) -> int | None:
-    """Publish the rows that quarantine lacks; how many, None where another attempt took `number` meanwhile."""
+    """Publish the rows that quarantine lacks; how many, None where another load took `number` meanwhile."""
     from lakehouse.bronze.few import missing
     from lakehouse.delta import append_rows, drop_branch, fast_forward, open_branch
 
@@ -142,15 +143,15 @@ def _publish(
         append_rows(branch.path, new)
     reach("quarantine.written")
     told = {"batch_id": stamp.batch_id, "run_id": stamp.run_id}
-    published = fast_forward(branch, _application(contract, stamp), number, told, rebase_appends=True)
+    published = fast_forward(branch, _application(contract), number, told, rebase_appends=True)
     reach("quarantine.published")
     drop_branch(branch)
     return None if published.already else published.rows_added
 
 
-def _application(contract: Contract, stamp: LoadStamp) -> str:
-    """App id of the transactions that set rows of one batch aside; they are numbered from 1."""
-    return f"quarantine/{contract.name}/{stamp.batch_id}"
+def _application(contract: Contract) -> str:
+    """App id of the transactions that set rows of one table aside; they are numbered from 1."""
+    return f"quarantine/{contract.name}"
 
 
 def parts_sql(contract: Contract, source: Source) -> str:

@@ -22,6 +22,8 @@ Kind = Literal[
 
 #: Kinds of source that hand over whole deliveries.
 WHOLE = ("files", "kafka")
+#: Those that are asked for windows and may hand over what lies outside.
+LOOSE = ("http",)
 #: Those of them that are streamed into landing first, by a DAG of their own.
 STREAMED = ("kafka",)
 
@@ -96,6 +98,11 @@ class Source:
     def whole(self) -> bool:
         """Whether it hands over whole deliveries, each once; otherwise it is asked for windows of its cursor."""
         return self.kind in WHOLE
+
+    @property
+    def loose(self) -> bool:
+        """Whether it may hand over rows of any time."""
+        return self.kind in (*WHOLE, *LOOSE)
 
     @property
     def streamed(self) -> bool:

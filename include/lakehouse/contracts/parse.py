@@ -77,7 +77,7 @@ class _Reader:
         if not members or "@" not in (members[0].get("username") or ""):
             self.problem(("team",), "no owner", "Add team.members with the owner's mail address as username.")
         custom = properties.read(self.document, (), properties.TABLE, self.problems)
-        columns, rules = self._columns()
+        columns, rules = self._columns(custom.get("source"))
         key = self._primary_key(columns)
         strategy = custom.get("strategy", "append" if "source" in custom else "merge")
         if strategy not in get_args(Strategy):
@@ -119,7 +119,9 @@ class _Reader:
         found: list[dict[str, Any]] = self.data["schema"][0].get("properties") or []
         return found
 
-    def _columns(self) -> tuple[list[Column], list[Rule]]:
+    def _columns(self, source: Any) -> tuple[list[Column], list[Rule]]:
+        # No window has a row without a cursor, and no load could tell it from one that was loaded before.
+        cursor = source.get("cursor") if isinstance(source, dict) else None
         columns: list[Column] = []
         rules: list[Rule] = []
         for index, prop in enumerate(self._properties()):
@@ -142,7 +144,7 @@ class _Reader:
             column = Column(
                 name=name,
                 type=str(prop.get("physicalType")),
-                required=bool(prop.get("required") or prop.get("primaryKey")),
+                required=bool(prop.get("required") or prop.get("primaryKey") or name == cursor),
                 description=prop.get("description") or "",
                 source_name=prop.get("physicalName") or name,
                 classification=prop.get("classification") or "",

@@ -87,8 +87,7 @@ def append(*events: Event) -> None:
 def read(table: str = "") -> list[Event]:
     """Events of `table` (or of all tables), oldest first; none where nothing has been loaded yet.
 
-    A load is published once, so it is given once: a publisher that slept between its commit and its event may have
-    said again what another one had put on record for it.
+    A load is published once, so it is given once, see `once`.
     """
     from lakehouse.delta import read_rows
 
@@ -97,17 +96,19 @@ def read(table: str = "") -> list[Event]:
 
 
 def once(events: Iterable[Event]) -> list[Event]:
-    """`events` without any `published` of a load that was published in an earlier one."""
-    published: set[tuple[str, str, int]] = set()
-    kept = []
-    for event in events:
-        key = (event.table, event.batch_id, event.load)
+    """`events` with one `published` of each load, the earliest of the newest version.
+
+    A publisher that slept between its commit and its event may have said again what another one had put on record for
+    it; and of two runs that worked one load at once, one may have found nothing new and said so, the other committed.
+    """
+    told = list(events)
+    chosen: dict[tuple[str, str, int], Event] = {}
+    for event in told:
         if event.event == "published":
-            if key in published:
-                continue
-            published.add(key)
-        kept.append(event)
-    return kept
+            key = (event.table, event.batch_id, event.load)
+            if key not in chosen or event.version > chosen[key].version:
+                chosen[key] = event
+    return [e for e in told if e.event != "published" or e is chosen[e.table, e.batch_id, e.load]]
 
 
 def _event(row: dict[str, Any]) -> Event:

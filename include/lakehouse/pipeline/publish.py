@@ -12,6 +12,7 @@ from lakehouse.killpoints import reach
 from lakehouse.metrics import measures
 from lakehouse.pipeline.batch import Batch
 from lakehouse.pipeline.events import event_of
+from lakehouse.pipeline.reconcile import reconciled_events
 
 #: How often a batch is worked and audited again when somebody else published in between.
 ATTEMPTS = 3
@@ -23,12 +24,17 @@ def publish(batches: Sequence[Batch], redo: Redo) -> list[Batch]:
     """Publish `batches`, inputs before readers; a batch that is published already is only put on record.
 
     `redo(batch, candidates)` works and audits a batch again on the table as it is now; it is called when another
-    publish came between. Raises PublishConflict when that keeps happening.
+    publish came between, and for those that read what was worked again: it is not what they were computed from.
+    Raises PublishConflict when that keeps happening.
     """
-    from lakehouse.delta import Branch, PublishConflict, drop_branch
+    from lakehouse.delta import PublishConflict
 
     done: dict[str, Batch] = {}
+    redone: set[str] = set()
     for batch in batches:
+        if redone & batch.consumed.keys():
+            batch = _again(batch, redo, done)
+            redone.add(batch.table)
         for attempt in range(ATTEMPTS):
             try:
                 done[batch.table] = _one(batch)
@@ -39,9 +45,19 @@ def publish(batches: Sequence[Batch], redo: Redo) -> list[Batch]:
                     raise
                 with log.bound(batch, "publish"):
                     log.get().warning("conflict", attempt=attempt + 1)
-                    drop_branch(Branch.from_json(batch.branch))
-                batch = redo(batch, {name: replace(b, empty=True) for name, b in done.items()})
+                batch = _again(batch, redo, done)
+                redone.add(batch.table)
     return list(done.values())
+
+
+def _again(batch: Batch, redo: Redo, done: Mapping[str, Batch]) -> Batch:
+    """`batch` worked again, beside the tables of this run that are published by now."""
+    from lakehouse.delta import Branch, drop_branch
+
+    if batch.branch:
+        with log.bound(batch, "publish"):
+            drop_branch(Branch.from_json(batch.branch))
+    return redo(batch, {name: replace(b, empty=True) for name, b in done.items()})
 
 
 def _one(batch: Batch) -> Batch:
@@ -71,8 +87,11 @@ def _one(batch: Batch) -> Batch:
 
 
 def _on_record(batch: Batch) -> bool:
-    """Whether the ledger has this very load as published: its publisher died, or slept, right after saying so."""
-    published = (e for e in ledger.read(batch.table) if e.event == "published")
+    """Whether the ledger has this very load as published: its publisher died, or slept, right after saying so.
+
+    Where it committed and did not live to say so, its commit says what it was: this batch may be another working of it.
+    """
+    published = (e for e in reconciled_events(batch.table) if e.event == "published")
     return any((e.batch_id, e.load) == (batch.batch_id, batch.load) for e in published)
 
 

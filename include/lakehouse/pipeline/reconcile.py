@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse import ledger, log, paths
 from lakehouse.clock import now
-from lakehouse.ledger.events import Event
+from lakehouse.ledger.events import Event, once
 from lakehouse.ledger.windows import Window
 
 if TYPE_CHECKING:
     from lakehouse.delta import Commit
+
+#: Counts of which a publish that committed has some.
+ROWS = ("inserted", "updated", "deleted", "superseded")
 
 
 def reconciled_events(table: str) -> list[Event]:
@@ -25,19 +28,22 @@ def reconciled_events(table: str) -> list[Event]:
 
     events = ledger.read(table)
     path, prefix = paths.table(table), f"{table}/"
-    known = {(e.batch_id, e.load) for e in events if e.event == "published"}
+    known = {(e.batch_id, e.load): e for e in events if e.event == "published"}
     missing = []
     for app_id, last in transactions(path, prefix).items():
         batch_id = app_id.removeprefix(prefix)
         for load in range(1, last + 1):
-            if (batch_id, load) not in known:
-                missing += _published(events, path, app_id, Event("published", table, batch_id, load, "", "", ""), last)
+            there = known.get((batch_id, load))
+            if there is None or not any(there.counts.get(name) for name in ROWS):
+                found = _published(events, path, app_id, Event("published", table, batch_id, load, "", "", ""), last)
+                # What is on record may be another run's that found nothing new, and nothing is if the log says no more.
+                missing += [e for e in found if there is None or e.version > there.version]
     if not missing:
         return events
     missing.sort(key=lambda event: (event.version, event.event_ts))
     log.get().warning("reconciled", table=table, loads=len(missing))
     ledger.append(*missing)
-    return sorted([*events, *missing], key=lambda event: event.event_ts)
+    return once(sorted([*events, *missing], key=lambda event: event.event_ts))
 
 
 def _published(events: list[Event], path: str, app_id: str, bare: Event, last: int) -> list[Event]:

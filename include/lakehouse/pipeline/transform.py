@@ -48,16 +48,21 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
                 quarantined=0, discarded=0, superseded=0, inserted=0, duplicates=0
             )
         landing = paths.landing(contract.name, *batch.landing)
+        rows = batch.counts["extracted"]
         began = time.monotonic()
         with connected(f"{contract.name} transform", session_id(batch.batch_id, batch.attempt)) as spark:
             frames = landed(spark, landing)
+            if not frames:
+                raise LakehouseError(
+                    f"{contract.name}: the {rows} extracted rows are not in {landing} any more.",
+                    "Clear the extract task: files stay for a time, and other runs of the window replace them.",
+                )
             there = {column.name: column.type for column in schema_columns(paths.table(contract.name))}
             grown = evolved(contract, source, frames, there)
             branch = _branch(contract, batch, "append", grown)
             reach("load.branched")
             again = batch.run.kind == "replay"
             try:
-                rows = batch.counts["extracted"]
                 counts = load(
                     contract,
                     source,

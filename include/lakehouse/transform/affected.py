@@ -98,6 +98,8 @@ def _query(node: exp.Expr, known: Mapping[str, _Block]) -> _Block:
     """The block of a SELECT or of a set operation; `known` are the tables and the CTEs in scope."""
     from sqlglot import exp
 
+    if isinstance(node, exp.Subquery | exp.SetOperation) and any(node.args.get(name) for name in ("limit", "offset")):
+        raise _Unmappable
     if isinstance(node, exp.Subquery):
         return _query(node.this, known)
     known = dict(known)
@@ -268,12 +270,14 @@ class _Relations:
 
         alias = item.alias_or_name
         name = f"{item.db}.{item.name}" if isinstance(item, exp.Table) and item.db else item.name
+        if item.args.get("sample"):
+            raise _Unmappable
         if isinstance(item, exp.Table) and name in known:
             self.blocks[alias] = known[name]
             if item.db:
                 self.tables.add(alias)
         elif isinstance(item, exp.Subquery):
-            self.blocks[alias] = _query(item.this, known)
+            self.blocks[alias] = _query(item, known)
         else:
             raise _Unmappable
 

@@ -13,7 +13,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.pipeline.batch import Batch
 from lakehouse.sqltext import literal, quote, timestamp
-from lakehouse.transform.scd2 import CHANGED
+from lakehouse.transform.scd2 import CHANGED, UNKNOWN_KEY
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -95,7 +95,11 @@ def _changes(
     """
     types = {column.name: column.type for column in contract.columns}
     key = [quote(name) for name in contract.primary_key]
-    base, within = f"(SELECT {columns} FROM {base_sql(branch)})", ""
+    base, within = f"SELECT {columns} FROM {base_sql(branch)}", ""
+    if affected is not None and contract.scd2:
+        # The unknown member is there since the first load, and is no version of anybody, whatever key it has.
+        base += f" WHERE {quote(contract.scd2.surrogate_key)} <> {UNKNOWN_KEY}"
+    base = f"({base})"
     if affected is not None:
         base = " UNION ".join(keys.of(base, _of("r", columns), types) for keys in affected)
         within = " AND (" + " OR ".join(keys.within("t", types) for keys in affected) + ")"

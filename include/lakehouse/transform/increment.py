@@ -18,6 +18,9 @@ from lakehouse.transform.inputs import Input
 from lakehouse.transform.spans import Span
 from lakehouse.transform.sql import TransformSql
 
+#: Types whose values are no literals: no ranges can be told of them.
+_NESTED = ("ARRAY", "MAP", "STRUCT")
+
 
 @dataclass(frozen=True)
 class Increment:
@@ -53,9 +56,9 @@ def plan(
     size = sum(table_stats(source.published).bytes for source in inputs.values())
     if not restated and size < from_bytes:
         return f"its inputs are small ({size:,} bytes)"
-    found = declared(contract) or derived(contract, transform, inputs)
-    if found is None:
-        return "its SQL does not say which keys a change touches; declare them as affectedKeys"
+    found = reached(contract, transform, inputs)
+    if isinstance(found, str):
+        return found
     feeds = {}
     for name, source in inputs.items():
         if name not in last.consumed:
@@ -68,9 +71,26 @@ def plan(
     return Increment(tuple(h for h in found if restated or feeds[h.table]), {n: f for n, f in feeds.items() if f})
 
 
-def declared(contract: Contract) -> list[Handle] | None:
-    """The handles that the contract writes down."""
-    return [Handle(table, tuple(sorted(pairs.items()))) for table, pairs in contract.affected_keys.items()] or None
+def reached(contract: Contract, transform: TransformSql, inputs: Mapping[str, Input]) -> list[Handle] | str:
+    """The handles of a table, declared or derived; or why changes of its inputs cannot be followed."""
+    if contract.affected_keys:
+        return declared(contract, inputs)
+    found = derived(contract, transform, inputs)
+    return "its SQL does not say which keys a change touches; declare them as affectedKeys" if found is None else found
+
+
+def declared(contract: Contract, inputs: Mapping[str, Input]) -> list[Handle] | str:
+    """The handles that the contract writes down; or why they do not say how every change reaches the table."""
+    keys = contract.affected_keys
+    for table in sorted(inputs.keys() | keys.keys()):
+        if table not in keys:
+            return f"its affectedKeys do not say how a change of {table} reaches it"
+        if table not in inputs:
+            return f"its affectedKeys name {table}, which its SQL does not read"
+        unknown = {name.lower() for name in keys[table]} - {name.lower() for name in _schema(inputs[table])}
+        if unknown:
+            return f"its affectedKeys name {', '.join(sorted(unknown))}, which {table} does not have"
+    return [Handle(table, tuple(sorted(pairs.items()))) for table, pairs in keys.items()]
 
 
 def derived(contract: Contract, transform: TransformSql, inputs: Mapping[str, Input]) -> list[Handle] | None:
@@ -78,17 +98,19 @@ def derived(contract: Contract, transform: TransformSql, inputs: Mapping[str, In
 
     Only columns that have the input's type in the table serve: others are cast on their way.
     """
-    from lakehouse.delta import schema_columns
-
-    schema = {name: {c.name: c.type for c in schema_columns(source.path)} for name, source in inputs.items()}
-    found = handles(transform.tree, schema)
+    schema = {name: _schema(source) for name, source in inputs.items()}
+    found = handles(transform.tree, {name: {c.lower(): kind for c, kind in of.items()} for name, of in schema.items()})
     if found is None:
         return None
     types = {column.name: column.type for column in contract.columns}
     key = set(natural_key(contract) if contract.scd2 else contract.primary_key)
     kept: list[Handle] = []
-    for handle in found:
-        same = [(i, o) for i, o in handle.pairs if types.get(o) == schema[handle.table].get(i)]
+    for handle in (_spelt(handle, schema[handle.table], types) for handle in found):
+        same = [
+            (i, o)
+            for i, o in handle.pairs
+            if types.get(o) == schema[handle.table].get(i) and not types[o].startswith(_NESTED)
+        ]
         chosen = [pair for pair in same if pair[1] in key] or ([] if contract.scd2 else same)
         if not chosen:
             return None
@@ -100,6 +122,29 @@ def derived(contract: Contract, transform: TransformSql, inputs: Mapping[str, In
             span = None
         kept.append(Handle(handle.table, tuple(chosen), handle.alters, span))
     return [h for h in kept if not any(_covers(other, h) for other in kept)]
+
+
+def _schema(source: Input) -> dict[str, str]:
+    from lakehouse.delta import schema_columns
+
+    return {column.name: column.type for column in schema_columns(source.path)}
+
+
+def _spelt(handle: Handle, inside: Mapping[str, str], outside: Mapping[str, str]) -> Handle:
+    """`handle`, of which SQL's names are in lower case, by the names that input and table have."""
+    own, out = ({name.lower(): name for name in names} for names in (inside, outside))
+    span = handle.span and Span(
+        out.get(handle.span.output, handle.span.output),
+        own[handle.span.low],
+        own[handle.span.high],
+        tuple(sorted(own[name] for name in handle.span.looked_at)),
+    )
+    return Handle(
+        handle.table,
+        tuple(sorted((own[i], out.get(o, o)) for i, o in handle.pairs)),
+        None if handle.alters is None else frozenset(out.get(o, o) for o in handle.alters),
+        span,
+    )
 
 
 def _covers(one: Handle, other: Handle) -> bool:

@@ -30,6 +30,10 @@ class Affected:
     #: What else has to hold of a row r of the table and a row a of the view.
     also: str = ""
 
+    def at_all_times(self) -> Affected:
+        """All rows with these keys."""
+        return Affected(self.columns, self.view, {n: bounds for n, bounds in self.ranges.items() if n in self.columns})
+
     def within(self, alias: str, types: Mapping[str, str]) -> str:
         """Predicate with literals only: data files outside the ranges are not opened."""
         parts = [

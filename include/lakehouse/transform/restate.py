@@ -17,7 +17,7 @@ from lakehouse.contracts import load_contract
 from lakehouse.ledger.windows import Window
 from lakehouse.pipeline.batch import Batch
 from lakehouse.sqltext import quote, timestamp
-from lakehouse.transform.increment import Increment, declared, derived
+from lakehouse.transform.increment import Increment, reached
 from lakehouse.transform.inputs import Input, resolve
 from lakehouse.transform.sql import parse_transform
 
@@ -84,5 +84,5 @@ def _upstream(
         return [], {}
     transform = parse_transform(contract.path.parent)
     inputs = resolve(contract.name, transform.reads, dict(candidates), restate.as_of)
-    handles = declared(contract) or derived(contract, transform, inputs)
-    return None if handles is None else (handles, inputs)
+    handles = reached(contract, transform, inputs)
+    return None if isinstance(handles, str) else (handles, inputs)

@@ -26,7 +26,8 @@ class Span:
     output: str
     low: str
     high: str
-    #: The columns of the input that the SQL looks at, sorted: rows alike in them touch alike.
+    #: The columns of the input that the SQL looks at, sorted: rows alike in them touch alike, and rows alike in all but
+    #: `high` differ only at rows of the table between its values. Empty where that does not follow.
     looked_at: tuple[str, ...] = ()
 
 
@@ -45,8 +46,14 @@ def joined_between(select: exp.Select, alias: str, condition: exp.Expr) -> list[
                 lows[larger.sql("spark")] = smaller.name
             elif larger.table == alias != smaller.table:
                 highs[smaller.sql("spark")] = larger.name
-    looked_at = tuple(sorted({column.name for column in select.find_all(exp.Column) if column.table == alias}))
-    return [(text, Span("", low, highs[text], looked_at)) for text, low in lows.items() if text in highs]
+    own = [column.name for column in select.find_all(exp.Column) if column.table == alias]
+    looked_at = tuple(sorted(set(own)))
+    return [
+        # Where the upper bound is looked at once more, more may differ than what lies at it.
+        (text, Span("", low, highs[text], looked_at if own.count(highs[text]) == 1 else ()))
+        for text, low in lows.items()
+        if text in highs
+    ]
 
 
 def _ordered(condition: exp.Expr) -> Iterator[tuple[exp.Expr, exp.Expr]]:

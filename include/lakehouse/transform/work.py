@@ -53,6 +53,9 @@ def work(
         if again:
             query, affected = again
         else:
+            if contract.scd2:
+                # Versions come of all that is known of a key.
+                affected = [keys.at_all_times() for keys in affected]
             # A row that is reached in two ways comes once; rows that differ in one key stay two, and fail the merge.
             query = " UNION ".join(keys.of(f"({query})", "r.*", types) for keys in affected)
             if contract.scd2:

@@ -54,10 +54,8 @@ def delta_rs(path: str) -> tuple[str, dict[str, str] | None]:
 
 def names(folder: str) -> list[str]:
     """Names directly below the prefix."""
-    bucket, key = _split(folder)
-    prefix = f"{key}/" if key else ""
     found = []
-    for page in _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
+    for prefix, page in _pages(folder, Delimiter="/"):
         found += [entry["Key"][len(prefix) :] for entry in page.get("Contents", ())]
         found += [entry["Prefix"][len(prefix) : -1] for entry in page.get("CommonPrefixes", ())]
     return [name for name in found if name]
@@ -65,9 +63,7 @@ def names(folder: str) -> list[str]:
 
 def walk(folder: str) -> Iterator[File]:
     """Objects below the prefix; the empty ones that stand for folders are none."""
-    bucket, key = _split(folder)
-    prefix = f"{key}/" if key else ""
-    for page in _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+    for prefix, page in _pages(folder):
         for entry in page.get("Contents", ()):
             if not entry["Key"].endswith("/"):
                 yield File(entry["Key"][len(prefix) :], int(entry["Size"]), entry["LastModified"].timestamp())
@@ -75,29 +71,20 @@ def walk(folder: str) -> Iterator[File]:
 
 def exists(path: str) -> bool:
     """Whether the object is there."""
-    from botocore.exceptions import ClientError
-
     bucket, key = _split(path)
     try:
-        _client().head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if _status(error) == 404:
-            return False
-        raise _unavailable(path, error) from error
+        with _asked(path):
+            _client().head_object(Bucket=bucket, Key=key)
+    except FileNotFoundError:
+        return False
     return True
 
 
 def read(path: str) -> bytes:
     """The object's bytes."""
-    from botocore.exceptions import ClientError
-
     bucket, key = _split(path)
-    try:
+    with _asked(path):
         found: bytes = _client().get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if _status(error) == 404:
-            raise FileNotFoundError(2, "No such object", path) from error
-        raise _unavailable(path, error) from error
     return found
 
 
@@ -134,24 +121,20 @@ def put_if_absent(path: str, data: bytes) -> bool:
 def replace(path: str, data: bytes) -> None:
     """A plain PUT is whole or not at all."""
     bucket, key = _split(path)
-    _client().put_object(Bucket=bucket, Key=key, Body=data)
+    with _asked(path):
+        _client().put_object(Bucket=bucket, Key=key, Body=data)
 
 
 @contextmanager
 def draft(path: str) -> Iterator[Path]:
     """A file in the machine's temporary folder, uploaded in the end: in parts where it is large, which nobody sees
     until the last one is there."""
-    from boto3.exceptions import S3UploadFailedError
-    from botocore.exceptions import BotoCoreError, ClientError
-
     bucket, key = _split(path)
     with tempfile.TemporaryDirectory(prefix="lakehouse-") as folder:
         made = Path(folder) / "draft"
         yield made
-        try:
+        with _asked(path):
             _client().upload_file(str(made), bucket, key)
-        except (S3UploadFailedError, ClientError, BotoCoreError) as error:
-            raise _unavailable(path, error) from error
 
 
 def opened(path: str) -> Any:
@@ -165,7 +148,8 @@ def opened(path: str) -> Any:
 def delete(path: str) -> None:
     """S3 does not mind where there is none."""
     bucket, key = _split(path)
-    _client().delete_object(Bucket=bucket, Key=key)
+    with _asked(path):
+        _client().delete_object(Bucket=bucket, Key=key)
 
 
 def remove_tree(folder: str) -> None:
@@ -174,7 +158,8 @@ def remove_tree(folder: str) -> None:
     keys = [f"{base}/{file.name}" for file in walk(folder)]
     for start in range(0, len(keys), 1000):
         batch = [{"Key": key} for key in keys[start : start + 1000]]
-        answer = _client().delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+        with _asked(folder):
+            answer = _client().delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
         if answer.get("Errors"):
             first = answer["Errors"][0]
             raise StoreUnavailable(
@@ -197,6 +182,30 @@ def _client(**settings: Any) -> Any:
     known = aws.access()
     # A stand-in has no host name for each bucket.
     return aws.client("s3", known, s3=(("addressing_style", "path" if known.endpoint else "auto"),), **settings)
+
+
+def _pages(folder: str, **asked: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(the prefix, a page of what lies below it)."""
+    bucket, key = _split(folder)
+    prefix = f"{key}/" if key else ""
+    with _asked(folder):
+        for page in _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **asked):
+            yield prefix, page
+
+
+@contextmanager
+def _asked(path: str) -> Iterator[None]:
+    """What S3 or the way to it refuses, by our own names: FileNotFoundError for no such object, StoreUnavailable."""
+    from boto3.exceptions import S3UploadFailedError
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (ClientError, BotoCoreError, S3UploadFailedError) as error:
+        no_bucket = isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == "NoSuchBucket"
+        if isinstance(error, ClientError) and _status(error) == 404 and not no_bucket:
+            raise FileNotFoundError(2, "No such object", path) from error
+        raise _unavailable(path, error) from error
 
 
 def _status(error: ClientError) -> int:
