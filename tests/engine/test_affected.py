@@ -98,33 +98,34 @@ ALTERS: dict[str, list[set[str] | None]] = {
         None,
     ],
 }
-#: Queries over a and b, and the spans of their places: output, low, high.
-SPANNED: dict[str, list[tuple[str, str, str] | None]] = {
+#: Queries over a and b, and the spans of their places: output, low, high, and whether the upper bound is looked at
+#: nowhere else.
+SPANNED: dict[str, list[tuple[str, str, str, bool] | None]] = {
     "SELECT a.k, a.x, b.s FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k = b.k AND a.x >= b.y AND a.x < b.z": [
         None,
-        ("x", "y", "z"),
+        ("x", "y", "z", True),
     ],
     "SELECT a.k, a.x, b.s FROM silver.a AS a JOIN silver.b AS b ON a.k = b.k AND a.x BETWEEN b.y AND b.z": [
         None,
-        ("x", "y", "z"),
+        ("x", "y", "z", True),
     ],
     # The upper bound is more than that, so rows far below it differ with it.
     "SELECT a.k, a.x, b.s FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k = b.k AND a.x >= b.y AND a.x < b.k": [
         None,
-        ("x", "y", "k"),
+        ("x", "y", "k", False),
     ],
     "SELECT a.k, a.x, b.z FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k = b.k AND a.x >= b.y AND a.x < b.z": [
         None,
-        ("x", "y", "z"),
+        ("x", "y", "z", False),
     ],
     "SELECT a.k, a.x, b.s FROM silver.a AS a JOIN silver.b AS b ON a.k = b.k AND a.x >= b.y AND a.x < b.z "
-    "WHERE b.z > 1": [None, ("x", "y", "z")],
+    "WHERE b.z > 1": [None, ("x", "y", "z", False)],
     "SELECT a.k, a.x, b.s FROM silver.a AS a JOIN silver.b AS b ON a.k = b.k AND a.x >= b.y AND a.x <= b.y": [
         None,
-        ("x", "y", "y"),
+        ("x", "y", "y", False),
     ],
     "WITH c AS (SELECT a.k, a.x, b.s FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k = b.k AND b.y <= a.x AND "
-    "b.k >= a.x) SELECT c.k, c.x AS at, max(c.s) AS s FROM c GROUP BY c.k, c.x": [None, ("at", "y", "k")],
+    "b.k >= a.x) SELECT c.k, c.x AS at, max(c.s) AS s FROM c GROUP BY c.k, c.x": [None, ("at", "y", "k", False)],
     # What the table is told by is not in the output, is not grouped by, may be missing, or bounds different things.
     "SELECT a.k, b.s FROM silver.a AS a LEFT JOIN silver.b AS b ON a.k = b.k AND a.x >= b.y AND a.x < b.k": [
         None,
@@ -309,7 +310,8 @@ def test_every_difference_is_in_its_span(sql: str, data: st.DataObject) -> None:
 def test_spans(sql: str) -> None:
     found = handles(parse_query(sql).tree, MADE)
     assert found is not None
-    assert [h.span and (h.span.output, h.span.low, h.span.high) for h in found] == SPANNED[sql]
+    told = [h.span and (h.span.output, h.span.low, h.span.high, bool(h.span.looked_at)) for h in found]
+    assert told == SPANNED[sql]
 
 
 @pytest.mark.parametrize("sql", sorted(MAPPED))

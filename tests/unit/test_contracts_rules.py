@@ -196,6 +196,17 @@ def test_bronze_quarantines_rows_and_allows_several_states_of_a_key(tmp_path: Pa
     assert loaded.source.watermark_key == "depot_d_p_parcels"
 
 
+def test_a_row_without_a_cursor_is_at_fault(tmp_path: Path) -> None:
+    """ING-2: it lies in no window, and would come again with every load."""
+    folder = tmp_path / "bronze" / "parcels"
+    folder.mkdir(parents=True)
+    source = SOURCE.replace("cursor: parcel_id", "cursor: code")
+    (folder / "contract.odcs.yaml").write_text(HEAD.format(layer="bronze") + SCHEMA + source)
+    loaded = load_contract(folder)
+    assert loaded.column("code").required
+    assert rules(loaded)["code_not_null"].disposition == "quarantine"
+
+
 def test_a_protected_column_is_judged_by_its_token(tmp_path: Path) -> None:
     schema = """\
 schema:
