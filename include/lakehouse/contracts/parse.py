@@ -144,7 +144,7 @@ class _Reader:
             column = Column(
                 name=name,
                 type=str(prop.get("physicalType")),
-                required=bool(prop.get("required") or prop.get("primaryKey")),
+                required=bool(prop.get("required") or prop.get("primaryKey") or name == cursor),
                 description=prop.get("description") or "",
                 source_name=prop.get("physicalName") or name,
                 classification=prop.get("classification") or "",

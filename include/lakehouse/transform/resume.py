@@ -53,9 +53,10 @@ def resumed(
     later = Affected(key, changed.view, {**keys, "valid_to": (first, "")})
     on = " AND ".join([*(f"d.{n} = a.{n}" for n in names), f"d.{CHANGED} < a._low AND d.valid_to >= a._low"])
     own, theirs = ", ".join(f"a.{n}" for n in names), ", ".join(f"d.{n}" for n in (CHANGED, *state))
+    # The few versions of these keys first: the table as a whole would be sorted for an outer join.
     known = (
         f"SELECT {own}, a._low AS _since, {theirs} FROM {changed.view} AS a "
-        f"LEFT JOIN (SELECT * FROM {base} AS t WHERE {later.within('t', types)}) AS d ON {on}"
+        f"LEFT JOIN ({later.of(f'(SELECT * FROM {base})', 'r.*', types)}) AS d ON {on}"
     )
     hold(spark.sql(known), "known", held)
     spark.sql("SELECT * FROM known WHERE valid_from IS NOT NULL").createOrReplaceTempView("going_on")
