@@ -43,7 +43,10 @@ with DAG(
         "execution_timeout": timedelta(hours=12),
     },
     dagrun_timeout=timedelta(hours=14),
-    deadline=[sla.run_deadline(timedelta(minutes=30), owners(tables), runbook="runbooks/streaming_restart.md")],
+    deadline=[
+        sla.run_deadline(timedelta(minutes=30), owners(tables), runbook="runbooks/streaming_restart.md"),
+        *sla.gate_deadlines(tables),
+    ],
     on_failure_callback=failure.mail_failure(owners(tables)),
     params=forms.stream(),
     owner_links=owner_links(tables),

@@ -11,10 +11,9 @@ from typing import Any, Literal, NamedTuple
 
 from lakehouse import paths
 from lakehouse.contracts.model import Contract
+from lakehouse.contracts.sla import FRESHNESS, UNITS
 
 State = Literal["fresh", "stale", "recovered", "unknown"]
-
-_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
 class Freshness(NamedTuple):
@@ -28,13 +27,10 @@ class Freshness(NamedTuple):
 
 def promise(contract: Contract) -> tuple[str, timedelta] | None:
     """(column, age) of the contract's SLA freshness, None where there is none that names a column of the table."""
-    told = contract.sla.get("freshness") or {}
-    column = str(told.get("element") or "").rpartition(".")[2]
-    known = {c.name for c in contract.columns}
-    value, unit = told.get("value"), told.get("unit")
-    if column not in known or unit not in _UNITS or isinstance(value, bool) or not isinstance(value, int | float):
+    told = contract.sla.get(FRESHNESS)
+    if told is None:
         return None
-    return column, timedelta(seconds=value * _UNITS[unit])
+    return str(told["element"]).rpartition(".")[2], timedelta(seconds=told["value"] * UNITS[told["unit"]])
 
 
 def freshness(contract: Contract, now: datetime) -> Freshness:

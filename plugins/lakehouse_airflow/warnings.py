@@ -5,10 +5,14 @@ Names, numbers and links only: keys of rows stay in ops.quality and Data Docs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from logging import Logger
+
     from lakehouse.contracts import Contract
+    from lakehouse.pipeline.batch import Batch
     from lakehouse.quality import GateResult
 
 RUNBOOK = "runbooks/dq_failover.md"
@@ -26,6 +30,29 @@ def mail_warnings(contract: Contract, result: GateResult, run: str, docs: str) -
     subject, text = mail(result)
     send([contract.owner_email], subject, f"{text}Run        {run}\nData Docs  {docs}\nRunbook    {RUNBOOK}\n")
     return True
+
+
+def teller(run: Any, log: Logger) -> Callable[[Contract, Batch, GateResult], None]:
+    """Mails what a gate found in a batch that goes on. `run` is the DAG run that it is part of.
+
+    What only warns must not hold a table, nor must a mail server that is down: that is an error in the log.
+    """
+    from smtplib import SMTPException
+
+    from airflow.sdk.exceptions import AirflowException
+
+    from lakehouse.quality.docs import page
+    from lakehouse_airflow.alerts import run_link
+    from lakehouse_airflow.data_docs import url
+
+    def tell(contract: Contract, batch: Batch, result: GateResult) -> None:
+        docs = url(page(batch.table, batch.batch_id, batch.attempt))
+        try:
+            mail_warnings(contract, result, run_link(run.dag_id, run.run_id), docs)
+        except (OSError, SMTPException, AirflowException) as error:
+            log.error("The mail about %s was not sent: %s", result.table, type(error).__name__)
+
+    return tell
 
 
 def mail(result: GateResult) -> tuple[str, str]:

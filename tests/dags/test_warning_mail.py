@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from email import message_from_bytes, policy
 from socket import socket
+from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -89,3 +91,24 @@ def test_an_overridden_failure_mails_too(monkeypatch):
 def test_what_holds_and_what_is_held_mails_nothing_here(result, monkeypatch):
     """The failed run has a mail of its own."""
     assert tell(result, monkeypatch) == []
+
+
+@pytest.mark.parametrize("server", ["none", "hangs up"])
+def test_a_mail_that_cannot_be_sent_holds_nothing(monkeypatch, server):
+    from lakehouse_airflow.warnings import teller
+
+    said = []
+    log = SimpleNamespace(error=lambda *told: said.append(told))
+    monkeypatch.delenv("AIRFLOW_CONN_SMTP_DEFAULT", raising=False)
+    with socket() as listening:
+        if server == "hangs up":
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            extra = "?disable_tls=true&disable_ssl=true&retry_limit=1&timeout=5"
+            where = f"smtp://127.0.0.1:{listening.getsockname()[1]}/{extra}"
+            monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", where)
+            Thread(target=lambda: listening.accept()[0].close(), daemon=True).start()
+        run = SimpleNamespace(dag_id="d", run_id="r")
+        teller(run, log)(OWNED, SimpleNamespace(table="silver.parcels", batch_id="b", attempt="a"), RESULT)
+    ((text, table, _),) = said
+    assert ("not sent" in text, table) == (True, "silver.parcels")

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from lakehouse import ledger, paths
+from lakehouse import ledger, manifest, paths
 from lakehouse.config import settings
 from lakehouse.delta import Branch, PublishConflict, diff, latest_version, store
 from lakehouse.delta.replay import files_at
@@ -21,6 +21,7 @@ from lakehouse.maintenance import VacuumRefused, expire_landing, vacuum
 from lakehouse.maintenance.due import APPLICATION, due
 from lakehouse.maintenance.optimize import ColumnUnknown, optimize, statement
 from lakehouse.maintenance.sizes import sizes
+from lakehouse.maintenance.tables import OPERATIONAL, selected
 from tests.deltas import Lake, new_file, removal, work
 
 
@@ -157,6 +158,13 @@ def test_sizes_fall_into_buckets():
     found = sizes([{"size": 1}, {"size": 1 << 20}, {"size": 5 << 30}])
     assert (found.files, found.bytes) == (3, 1 + (1 << 20) + (5 << 30))
     assert found.histogram == {"<1M": 1, "<16M": 1, "<128M": 0, "<1G": 0, ">=1G": 1}
+
+
+def test_upkeep_is_for_streamed_tables_too():
+    tables = manifest.load()
+    assert set(selected(tables, "*")) == {*(entry.name for entry in tables.entries), *OPERATIONAL}
+    assert "bronze.shop_events" in selected(tables, "bronze.*")
+    assert selected(tables, "gold.dim_date") == ["gold.dim_date"]
 
 
 def test_vacuum_below_a_week_is_refused(lake: Lake):

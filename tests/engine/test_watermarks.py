@@ -18,7 +18,7 @@ from lakehouse import config, ledger, log, paths, watermarks
 from lakehouse.cli import confirm
 from lakehouse.cli.main import app
 from lakehouse.contracts import load_contract
-from lakehouse.delta import latest_version, store
+from lakehouse.delta import Branch, drop_branch, latest_version, store
 from lakehouse.delta.log import commit_file
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.ledger.state import covered, watermark
@@ -250,6 +250,22 @@ def test_a_load_that_finds_its_rows_committed_puts_their_commit_on_record(orders
     load(0, 1)
     assert published() == [(0, 1)]
     assert reconciled_events(TABLE) == ledger.read(TABLE)
+
+
+def test_a_branch_that_an_attempt_before_dropped_is_worked_again(orders: Any) -> None:
+    """It had met a conflict, and died before it published what it worked again."""
+    run = Run("r", "scheduled", end=day(1), start=day(0))
+    lake = Lake(paths.table(TABLE))
+
+    def worked(name: str) -> Batch:
+        made = Batch(TABLE, "b", 1, name, run, run.end, branch=lake.append((1, "x"), name=name).to_json())
+        return replace(made, audited=None)  # type: ignore[arg-type]
+
+    first = worked("one")
+    drop_branch(Branch.from_json(first.branch))
+    (done,) = publish([first], lambda batch, candidates: worked("two"))
+    assert done.attempt == "two"
+    assert latest_version(paths.table(TABLE)) == 0
 
 
 def test_the_command_line_lists_shows_and_asks(orders: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,11 @@ from lakehouse.backfill import BackfillRefused, records
 from lakehouse.cli.main import app
 from lakehouse.clock import now
 from lakehouse.config import PROJECT
-from lakehouse.delta import Branch, latest_version
+from lakehouse.delta import Branch, RevertRefused, latest_version
 from lakehouse.ledger.state import covered
 from lakehouse.pipeline import run as pipeline
 from lakehouse.staleness import stale
+from tests.deltas import Lake
 from tests.integration.conftest import Lakehouse, lake_at
 from tests.integration.test_pipeline import COLUMNS, LATEST, RULES, SILVER, SOURCE, put, things
 
@@ -235,6 +236,56 @@ def test_a_staged_result_is_not_published_over_a_later_change(things: Lakehouse)
     assert state(things) == before
     with pytest.raises(BackfillRefused, match="nothing of it is published"):
         say("backfill", "undo", row["backfill"], "--yes")
+
+
+@pytest.mark.long(60)
+def test_what_was_loaded_later_covers_nothing_without_the_rows_taken_back(
+    things: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cleared run of the same day had found them there. And an undo that died in the middle is gone on with."""
+    put(things, *DAYS[0], *DAYS[1], *DAYS[2])
+    tables(things)
+    day(things, 1)
+    before = amounts(things)
+    (row, *_) = backfill("things", 2, 2, "--from", "source", "--confirm")
+    day(things, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["lakehouse.backfill.undo"], "_reopen", lambda *told: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            say("backfill", "undo", row["backfill"], "--yes")
+        things.run(BRONZE, "2025-10-03", "2025-10-04", "backfill", run_id="meanwhile")
+    say("backfill", "undo", row["backfill"], "--yes", "-o", "json")
+    assert {r["id"] for r in things.rows(BRONZE)} == {1, 100, 3}
+    day(things, 4)
+    assert amounts(things) == {**before, 2: 2, 3: 3, 100: 30}
+
+
+@pytest.mark.long(60)
+def test_what_upkeep_rewrote_is_refused_before_anything_is_changed(things: Lakehouse) -> None:
+    put(things, *DAYS[0], *DAYS[1])
+    tables(things)
+    day(things, 1)
+    (row, *_) = backfill("things", 2, 2, "--from", "source", "--confirm")
+    say("optimize", BRONZE, "-o", "json")
+    before = state(things)
+    with pytest.raises(RevertRefused, match="cannot be taken back"):
+        say("backfill", "undo", row["backfill"], "--yes")
+    assert state(things) == before
+
+
+@pytest.mark.long(40)
+def test_a_staged_result_is_not_published_in_part_after_upkeep(things: Lakehouse) -> None:
+    """Bronze could be, for upkeep of it is no conflict; silver could not."""
+    put(things, *DAYS[0], *DAYS[1])
+    tables(things)
+    day(things, 1)
+    (row, *_) = backfill("things", 2, 2, "--from", "source", "--stage", "--confirm")
+    lake = Lake(paths.table(COMPUTED))
+    lake.publish(lake.rewrite(lambda rows: rows, data_change=False, operation="OPTIMIZE"), "upkeep", 1, expected=None)
+    before = state(things)
+    with pytest.raises(BackfillRefused, match="or its files were"):
+        say("backfill", "publish", row["backfill"])
+    assert state(things) == before
 
 
 @pytest.mark.long(60)

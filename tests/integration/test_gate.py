@@ -151,7 +151,7 @@ def test_an_override_lets_that_candidate_through_and_no_other(things: Lakehouse)
     assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
     other, _ = held_batch("test/other")  # worked out again, the same rows are another candidate
     heard = []
-    audited = gate(contract, batch, tell=heard.append)
+    audited = gate(contract, batch, tell=lambda contract, batch, result: heard.append(result))
     assert [(r.passed, bool(r.override)) for r in heard] == [(False, True)]
     from lakehouse.manifest import load
 
@@ -183,6 +183,9 @@ def test_volumes_are_compared_with_the_days_before(things: Lakehouse) -> None:
     # Two days at once, as many as two days have.
     put(things, *[(next(identity), f"2025-10-0{day} 10:00:00", 1, "a") for day in (5, 6) for _ in range(4)])
     things.run("*", "2025-10-05", "2025-10-07")
+    # A source that is dead gives nothing.
+    with pytest.raises(GateFailed, match=r"usual \(critical: 0 rows, 0% of the usual 4\)"):
+        things.run("*", "2025-10-07", "2025-10-08")
     put(things, *[(next(identity), "2025-10-07 10:00:00", 1, "a") for _ in range(9)])
     with pytest.raises(GateFailed, match=r"usual \(critical: 9 rows, 225% of the usual 4\)"):
         things.run("*", "2025-10-07", "2025-10-08")

@@ -207,6 +207,48 @@ def test_a_row_without_a_cursor_is_at_fault(tmp_path: Path) -> None:
     assert rules(loaded)["code_not_null"].disposition == "quarantine"
 
 
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("physicalType: INT, logicalType: integer, logicalTypeOptions: {multipleOf: 5}", "multipleOf makes no rule"),
+        ("physicalType: INT, logicalType: integer, logicalTypeOptions: {minimum: 0.5}", "minimum 0.5 is no INT"),
+        (
+            'physicalType: "DECIMAL(10,2)", logicalType: number, logicalTypeOptions: {maximum: 99.999}',
+            r"maximum 99.999 is no DECIMAL\(10,2\)",
+        ),
+        (
+            "physicalType: STRING, logicalType: string, logicalTypeOptions: {minLength: 3}, "
+            "customProperties: [{property: protect, value: tokenise}]",
+            "judged after it was tokenised",
+        ),
+        (
+            "physicalType: STRING, quality: [{name: known, metric: invalidValues, mustBe: 0, "
+            "arguments: {validValues: [a], pattern: b}}]",
+            "both validValues and pattern",
+        ),
+        (
+            "physicalType: STRING, quality: [{name: full, metric: nullValues, mustBe: 0, "
+            "arguments: {missingValues: [x]}}]",
+            "missingValues",
+        ),
+        ("physicalType: STRING, classification: PII", "column x is pii and not protected"),
+    ],
+)
+def test_what_would_hold_nobody_to_anything_is_refused(tmp_path: Path, column: str, told: str) -> None:
+    folder = tmp_path / "bronze" / "parcels"
+    folder.mkdir(parents=True)
+    schema = f"""\
+schema:
+  - name: parcels
+    properties:
+      - {{name: parcel_id, physicalType: BIGINT, primaryKey: true}}
+      - {{name: x, {column}}}
+"""
+    (folder / "contract.odcs.yaml").write_text(HEAD.format(layer="bronze") + schema + SOURCE)
+    with pytest.raises(ContractError, match=told):
+        load_contract(folder)
+
+
 def test_a_protected_column_is_judged_by_its_token(tmp_path: Path) -> None:
     schema = """\
 schema:

@@ -11,6 +11,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from lakehouse import paths
 from lakehouse.contracts import Column
+from lakehouse.contracts.sla import check_freshness
 from lakehouse.freshness import freshness, promise
 from tests.unit.test_quality_measure import contract
 
@@ -80,16 +81,24 @@ def test_unknown_without_table_promise_or_time(parcels, now):
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("said", "told"),
     [
-        {"value": 26, "unit": "h", "element": "parcels.no_such"},
-        {"value": 26, "unit": "furlongs", "element": "parcels.sent_at"},
-        {"value": "26", "unit": "h", "element": "parcels.sent_at"},
-        {"value": 26, "unit": "h"},
+        ({"value": 26, "unit": "h", "element": "parcels.no_such"}, "freshness of 'parcels.no_such'"),
+        ({"value": 26, "unit": "furlongs", "element": "parcels.sent_at"}, "freshness '26 furlongs'"),
+        ({"value": "26", "unit": "h", "element": "parcels.sent_at"}, "freshness '26 h'"),
+        ({"value": 26, "unit": "h"}, "freshness of ''"),
+        ({"value": 1, "unit": "days", "element": "sent_at"}, ""),
     ],
 )
-def test_what_promises_nothing(parcels, said):
-    assert promise(replace(parcels, sla={"freshness": said})) is None
+def test_a_promise_that_nobody_can_be_held_to_is_refused(said, told):
+    found = []
+    check_freshness({"freshness": said}, {"id", "sent_at"}, lambda what, remedy: found.append(what))
+    assert found == ([told] if told else [])
+
+
+def test_units_as_the_standard_spells_them(parcels):
+    said = {"value": 1, "unit": "days", "element": "sent_at"}
+    assert promise(replace(parcels, sla={"freshness": said})) == ("sent_at", timedelta(days=1))
 
 
 def test_a_date_is_as_old_as_its_end(parcels, now):

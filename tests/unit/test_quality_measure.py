@@ -128,6 +128,7 @@ def test_a_failed_gate_tells_what_where_and_what_next() -> None:
 def test_shares_and_comparisons_are_judged_in_percent() -> None:
     assert judged([1, 200]) == 0.5
     assert judged([0, 0]) == 0.0
+    assert judged([1000, 0]) == 100.0, "a source that says nothing is not right about a thousand rows"
     assert judged(30, 60) == 50.0
     assert judged(None, 60) is None
     assert judged(7) == 7

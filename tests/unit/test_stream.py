@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -14,7 +15,7 @@ from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse import lineage, manifest
+from lakehouse import lineage, manifest, paths
 from lakehouse.config import PROJECT, settings
 from lakehouse.connections import Connection, ConnectionMalformed
 from lakehouse.contracts import ContractError, load_contract
@@ -26,6 +27,8 @@ from lakehouse.stream.broker import Broker, Topic
 from lakehouse.stream.checkpoint import agrees
 from lakehouse.stream.offsets import OffsetsLost, first_offsets, lag, starting_offsets
 from lakehouse.stream.position import Position, PositionBroken
+from lakehouse.stream.records import Records
+from lakehouse.stream.words import DecisionRefused, give_up, standing
 
 CONTRACT = load_contract(PROJECT / "include" / "tables" / "bronze" / "shop_events")
 assert CONTRACT.source
@@ -165,6 +168,25 @@ def test_offsets_that_are_gone_are_named_until_they_are_given_up():
     assert begun(given_up, {1: 5})[1] == 10
     with pytest.raises(OffsetsLost, match="ends at offset 100, and 101 is the next"):
         begun(Position(topic_id="ID"), {0: 101})
+
+
+def test_what_a_later_partition_lost_before_anybody_looked_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
+    settings.cache_clear()
+    seen = Position(topic_id="ID", begun={"0": 0, "1": 10})
+    assert positions.write(paths.stream(CONTRACT.name), positions.read(paths.stream(CONTRACT.name)), seen)
+    Records(paths.records(CONTRACT.name)).begin()
+    grown = Topic("t", "ID", {0: (0, 100), 1: (10, 50), 2: (50, 60)})
+    with pytest.raises(OffsetsLost, match="offsets 0 to 49 of partition 2"):
+        begun(seen, {}, topic=grown)
+    broker = SimpleNamespace(topic=lambda name: grown)
+    assert [row["lag"] for row in standing(CONTRACT, SOURCE, broker)] == [100, 40, 10]
+    after = give_up(CONTRACT, SOURCE, broker, "ann", "retention was too short")
+    assert after.given_up == {"2": 50}
+    assert starting_offsets(CONTRACT, grown, {}, after) == {0: 0, 1: 10, 2: 50}
+    with pytest.raises(DecisionRefused, match="still has every offset"):
+        give_up(CONTRACT, SOURCE, broker, "ann", "again")
+    settings.cache_clear()
 
 
 def test_lag_counts_what_the_topic_still_has():

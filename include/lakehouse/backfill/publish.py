@@ -46,7 +46,7 @@ def publish_staged(manifest: Manifest, beginning: str) -> list[Batch]:
 
 def _check(batch: Batch) -> None:
     """Raise BackfillRefused unless the batch can be published as it was staged, or is already."""
-    from lakehouse.delta import Branch, changed_since, latest_version, transaction_version
+    from lakehouse.delta import Branch, PublishConflict, check_fast_forward, transaction_version
     from lakehouse.delta.record import held
 
     path = paths.table(batch.table)
@@ -55,5 +55,8 @@ def _check(batch: Batch) -> None:
     branch = Branch.from_json(batch.branch)
     if not held(branch):
         raise BackfillRefused(f"The branch of {batch.table} is gone.", "Stage the backfill again.")
-    if changed_since(path, branch.base_version, latest_version(path)):
-        raise BackfillRefused(f"{batch.table} was changed after the backfill was staged.", _REMEDY)
+    try:
+        check_fast_forward(branch)
+    except PublishConflict as error:
+        what = f"{batch.table} was changed, or its files were, after the backfill was staged"
+        raise BackfillRefused(f"{what} ({error.what})", _REMEDY) from error

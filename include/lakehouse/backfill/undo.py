@@ -24,7 +24,7 @@ def undo(manifest: Manifest, beginning: str, by: str) -> dict[str, list[int]]:
     Raises BackfillRefused, before anything is changed, where rows of one of its tables were changed since, and
     RevertRefused where a change cannot be taken back (it made the table or changed its columns; files are gone).
     """
-    from lakehouse.delta import check_revert, revert
+    from lakehouse.delta import check_revert, revert, reverted_versions
 
     found = record.one(beginning)
     if found.state == "staged":
@@ -37,6 +37,8 @@ def undo(manifest: Manifest, beginning: str, by: str) -> dict[str, list[int]]:
     names = [entry.name for entry in reversed(manifest.entries) if entry.name in found.tables]
     versions = {name: _versions(name, found) for name in names}
     for name, own in versions.items():
+        if own and set(own) <= reverted_versions(paths.table(name)):
+            continue  # An undo before this one came so far.
         _check_later(name, own)
         for version in own:
             check_revert(paths.table(name), version)
@@ -87,9 +89,10 @@ def _reopen(table: str, found: Record, by: str) -> None:
     events = ledger.read(table)
     run_id = f"{found.run_id}/undo"
     contract = load_contract(paths.contract_folder(table))
-    others = covered([event for event in events if not _mine(event, found)])
-    loads = [w for e in events if e.event == "published" and _mine(e, found) for w in e.windows]
-    windows = tuple(difference(loads, others))
+    loads = [event for event in events if event.event == "published" and _mine(event, found)]
+    # What was loaded later found these rows there: without them it covers nothing.
+    earlier = [event for event in events if not _mine(event, found) and loads and event.event_ts < loads[0].event_ts]
+    windows = tuple(difference([window for load in loads for window in load.windows], covered(earlier)))
     if contract.source is None or not windows:
         return
     if not any(event.run_id == run_id for event in events):

@@ -53,7 +53,8 @@ def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[st
         f"{_array(types)} AS _type_reasons",
     )
     faults = [
-        (rule.name, f"NOT coalesce(({rule.predicate}), false)")
+        # The line break ends a comment that the predicate may end with.
+        (rule.name, f"NOT coalesce(({rule.predicate}\n), false)")
         for rule in contract.row_rules
         if rule.disposition == "quarantine"
     ]

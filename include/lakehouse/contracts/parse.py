@@ -17,9 +17,9 @@ from lakehouse.contracts.errors import ContractError
 from lakehouse.contracts.layout import Layout, read_layout
 from lakehouse.contracts.model import Column, Contract, Disposition, Rule, Scd2, Source, Strategy
 from lakehouse.contracts.references import reference
-from lakehouse.contracts.rules import implied, written
+from lakehouse.contracts.rules import implied, without_rule, written
 from lakehouse.contracts.scd2 import read_scd2
-from lakehouse.contracts.sla import GATE_DEADLINE, LATENCY, read_duration
+from lakehouse.contracts.sla import GATE_DEADLINE, LATENCY, check_freshness, read_duration
 from lakehouse.contracts.source import COUNTED, read_source
 from lakehouse.contracts.sql import predicate_problem
 from lakehouse.contracts.standard import Problem, violations
@@ -86,6 +86,8 @@ class _Reader:
         self._check(rules, {c.name for c in columns})
         said = data.get("slaProperties") or []
         sla = {p["property"]: {key: p[key] for key in ("value", "unit", "element") if key in p} for p in said}
+        names = {c.name for c in columns}
+        check_freshness(sla, names, lambda what, fix: self.problem(("slaProperties",), what, fix))
         return Contract(
             name=name,
             layer=self.layer,
@@ -138,7 +140,9 @@ class _Reader:
             protect = str(custom.get("protect") or "")
             if protect not in ("", "tokenise", "mask"):
                 self.problem(at, f"column {name}: protect '{protect}'", "Use tokenise or mask.")
-            if prop.get("classification") == "pii" and not protect and self.layer == "bronze":
+            # Lake Formation has its tags in lower case.
+            classification = str(prop.get("classification") or "").lower()
+            if classification == "pii" and not protect and self.layer == "bronze":
                 self.problem(at, f"column {name} is pii and not protected", "Set protect to tokenise or mask.")
             pattern = self._pattern(at, prop)
             column = Column(
@@ -147,12 +151,14 @@ class _Reader:
                 required=bool(prop.get("required") or prop.get("primaryKey") or name == cursor),
                 description=prop.get("description") or "",
                 source_name=prop.get("physicalName") or name,
-                classification=prop.get("classification") or "",
+                classification=classification,
                 protect=protect,
                 pattern=pattern,
                 precedence=self._precedence(at, name, custom.get("precedence", [])),
             )
             columns.append(column)
+            for what, fix in without_rule(column, prop):
+                self.problem(at, f"column {name}: {what}", fix)
             rules += implied(column, prop, self.default, self.document.line(at))
             for number, relation in enumerate(prop.get("relationships") or []):
                 rules.append(reference(self.document, (*at, "relationships", number), name, relation, self.problems))

@@ -7,11 +7,14 @@ Names are stable and telling: <column>_not_null, _known (enumeration), _wellform
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from lakehouse.contracts import tolerance
 from lakehouse.contracts.model import Column, Disposition, Kind, Rule
 from lakehouse.contracts.sql import query_problem
+from lakehouse.repeats import WHOLE
 from lakehouse.sqltext import literal, quote
 
 #: Prefix of a token whose raw value did not match its column's pattern (see `lakehouse.ingest.protect`).
@@ -30,6 +33,47 @@ def one_of(column: str, values: list[Any]) -> str:
 def matches(column: str, pattern: str) -> str:
     """Predicate: `column` is null or matches the regular expression."""
     return f"{quote(column)} IS NULL OR {quote(column)} RLIKE {literal(pattern)}"
+
+
+#: What of logicalTypeOptions becomes a rule, by the kinds of columns (see `lakehouse.contracts.model.Column`).
+_RULED = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "pattern")
+#: Those that say how a value is written, of which the column's type says more.
+_DESCRIBED = ("format", "precision", "scale", "timezone", "defaultTimezone")
+
+
+def without_rule(column: Column, prop: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(what, remedy) for each option of a column that would be taken and hold nobody to anything."""
+    options = prop.get("logicalTypeOptions") or {}
+    for name in options:
+        if name not in (*_RULED, *_DESCRIBED):
+            yield f"logicalTypeOptions.{name} makes no rule", "Write it as a quality rule of type custom, sparkSql."
+    if column.protect and {"minLength", "maxLength"} & options.keys():
+        what = "its length is judged after it was tokenised or masked"
+        yield f"logicalTypeOptions: {what}", "Say it by a pattern, which is judged before."
+    for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
+        if name in options and value_of(options[name], column.type) is None:
+            yield (
+                f"logicalTypeOptions.{name} {options[name]} is no {column.type}: the cast would move it",
+                "Give a bound that the column can hold.",
+            )
+
+
+def value_of(said: Any, kind: str) -> Any:
+    """A bound as a value of the column's type; None where Spark's cast to that type might change it."""
+    try:
+        if kind == "DATE":
+            return date.fromisoformat(str(said))
+        if kind == "TIMESTAMP":
+            return datetime.fromisoformat(str(said))
+        value = Decimal(str(said))
+    except (ValueError, InvalidOperation):
+        return None
+    if kind in WHOLE:
+        return value if value == value.to_integral_value() else None
+    if kind in ("FLOAT", "DOUBLE"):
+        return value
+    scale = int(kind.rstrip(")").partition(",")[2] or 0) if kind.startswith("DECIMAL") else -1
+    return value if scale >= 0 and round(value, scale) == value else None
 
 
 def implied(column: Column, prop: dict[str, Any], default: Disposition, line: int) -> Iterator[Rule]:
@@ -101,6 +145,9 @@ def written(
         return None
     kind, columns, predicate, params = shape
     counts = kind not in ("row_count", "sql")
+    if not counts and entry.get("unit") == "percent":
+        complain("unit percent of a number that is no count of bad rows", "Leave it out, or have the query divide.")
+        return None
     bears = tolerance.stated(entry, complain) if counts and entry.get("metric") else params
     more = tolerance.custom(custom.get("tolerance"), complain)
     against = tolerance.compared(kind, custom.get("comparedWithRuns"), complain)
@@ -153,6 +200,12 @@ def _shape(entry: dict[str, Any], column: str, complain: Callable[[str, str], No
         return "row_count", (), "", operators
     if kind == "library" and metric == "duplicateValues" and (arguments.get("properties") or columns):
         return "unique", tuple(arguments.get("properties") or columns), "", {}
+    if kind == "library" and metric == "nullValues" and column and "missingValues" in arguments:
+        complain("missingValues", "Use missingValues' own rule: invalidValues with a pattern, or custom sparkSql.")
+        return None
+    if kind == "library" and metric == "invalidValues" and {"validValues", "pattern"} <= arguments.keys():
+        complain("both validValues and pattern", "Write two rules.")
+        return None
     if kind == "library" and metric == "nullValues" and column:
         return "not_null", columns, f"{quote(column)} IS NOT NULL", {}
     if kind == "library" and metric == "invalidValues" and column and arguments.get("validValues"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,16 @@ GATE_DEADLINE = "dqGateDeadline"
 #: A load is published this long after its first attempt began.
 LATENCY = "latency"
 
-_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+#: How old the newest row of a column may be.
+FRESHNESS = "freshness"
+
+#: Seconds of each unit, as the standard spells them.
+UNITS = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1),
+    **dict.fromkeys(("min", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86400),
+}
 
 Complain = Callable[[str, str], None]
 
@@ -25,7 +34,16 @@ def read_duration(name: str, sla: dict[str, Any], complain: Complain) -> timedel
     if told is None:
         return None
     value, unit = told.get("value"), told.get("unit")
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0 or unit not in _UNITS:
-        complain(f"{name} '{value} {unit}'", f"Give a positive value and a unit of {', '.join(_UNITS)}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0 or unit not in UNITS:
+        complain(f"{name} '{value} {unit}'", "Give a positive value and a unit of s, min, h, d.")
         return None
-    return timedelta(seconds=value * _UNITS[unit])
+    return timedelta(seconds=value * UNITS[unit])
+
+
+def check_freshness(sla: dict[str, Any], columns: Collection[str], complain: Complain) -> None:
+    """Complain of a freshness that nobody could hold the table to: no duration, or of no column of it."""
+    told = sla.get(FRESHNESS)
+    if told is not None and read_duration(FRESHNESS, sla, complain) is not None:
+        column = str(told.get("element") or "").rpartition(".")[2]
+        if column not in columns:
+            complain(f"{FRESHNESS} of '{told.get('element') or ''}'", "Name the column as element: table.column.")

@@ -12,7 +12,14 @@ from lakehouse.delta.features import UnknownFeature
 from lakehouse.delta.feed import changed_since, changes, feed_problem
 from lakehouse.delta.files import drop_files, file_batches, files_in
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version, version_at
-from lakehouse.delta.publish import CandidateChanged, PublishConflict, Published, create_table, fast_forward
+from lakehouse.delta.publish import (
+    CandidateChanged,
+    PublishConflict,
+    Published,
+    check_fast_forward,
+    create_table,
+    fast_forward,
+)
 from lakehouse.delta.record import Branch, BranchRefused
 from lakehouse.delta.revert import RevertRefused, check_revert, revert, reverted_versions
 from lakehouse.delta.rows import append_rows, dataset, read_rows, scan
@@ -47,6 +54,7 @@ __all__ = [
     "append_rows",
     "changed_since",
     "changes",
+    "check_fast_forward",
     "check_revert",
     "collect",
     "commit_metadata",

@@ -112,6 +112,11 @@ def fast_forward(
     return Published(version, change.files_added, change.files_removed, change.rows_added, change.rows_removed)
 
 
+def check_fast_forward(branch: Branch) -> None:
+    """Raise what `fast_forward` of the branch would raise now for what others have published meanwhile."""
+    _check_between(branch, diff(branch), branch.base_version, latest_version(branch.table_path), False)
+
+
 def create_table(path: str, spec: TableSpec) -> None:
     """Publish an empty table made from `spec`; nothing happens where there is one already.
 

@@ -75,8 +75,10 @@ def check_revert(table_path: str, version: int) -> None:
     if transaction_version(path, f"revert/{version}") is None:
         if version == 0:
             raise _refused(path, version, "it made the table", "Nobody reads it yet: remove its folder.")
-        current = snapshot(path, latest_version(path))
-        _Change(path, version).undone(retention(current).total_seconds())
+        latest = latest_version(path)
+        change = _Change(path, version)
+        change.check_later(version, latest)
+        change.undone(retention(snapshot(path, latest)).total_seconds())
 
 
 def reverted_versions(table_path: str) -> set[int]:

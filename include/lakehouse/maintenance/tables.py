@@ -47,12 +47,16 @@ class Upkeep:
 def selected(manifest: Manifest, selector: str) -> list[str]:
     """Names of the tables that a selector names (see Manifest.select); `*` and `ops.*` bring operational ones.
 
+    Streamed tables are among those of a layer: they need upkeep as others do, and their records most of all.
     Raises ManifestError where a part names nothing.
     """
     parts = selector.replace(",", " ").split()
     own = [name for name in OPERATIONAL if {"*", "*.*", "ops.*", name} & set(parts)]
     others = " ".join(part for part in parts if part != "ops.*" and part not in OPERATIONAL)
-    return [*(entry.name for entry in manifest.select(others)), *own]
+    layers = {pattern.partition(".")[0] for pattern in parts if pattern.endswith("*")}
+    chosen = {entry.name for entry in manifest.select(others)}
+    chosen |= {entry.name for entry in manifest.streamed().entries if layers & {"*", entry.layer}}
+    return [*(entry.name for entry in manifest.entries if entry.name in chosen), *own]
 
 
 def maintain(

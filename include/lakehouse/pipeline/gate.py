@@ -23,18 +23,21 @@ if TYPE_CHECKING:
     from lakehouse.quality import GateResult
     from lakehouse.quality.known import Known
 
+#: Hears what a gate found in a batch that goes on.
+Tell = Callable[[Contract, Batch, "GateResult"], object]
+
 
 def gate(
     contract: Contract,
     batch: Batch,
     candidates: Mapping[str, Batch] | None = None,
-    tell: Callable[[GateResult], object] = lambda result: None,
+    tell: Tell = lambda contract, batch, result: None,
 ) -> Batch:
     """Audit `batch`. Raises GateFailed after a critical failure; nothing is published then (DQ-2).
 
     `tell` hears what was found in a batch that goes on, once it is on record. Where somebody overrode the gate for
     this very candidate it does go on, and says by which override. An empty batch changes nothing: there is nothing to
-    audit in it but what the source says it gave.
+    audit in it but what the source says it gave, and, where a scheduled load got no row at all, whether that is usual.
     """
     from lakehouse.delta import Branch, diff
     from lakehouse.quality import GateFailed, check, docs, record
@@ -44,7 +47,9 @@ def gate(
     with log.bound(batch, "dq_gate"):
         known = _known(contract, batch)
         if batch.empty:
-            contract = replace(contract, rules=tuple(r for r in contract.rules if r.name in known.figures))
+            silent = batch.run.kind == "scheduled" and batch.windows and not batch.counts.get("extracted")
+            asked = {*known.figures, *(known.usual if silent else ())}
+            contract = replace(contract, rules=tuple(r for r in contract.rules if r.name in asked))
             if not contract.rules:
                 log.get().info("nothing to audit")
                 return batch
@@ -69,7 +74,7 @@ def gate(
         if not passed:
             ledger.append(event_of(batch, "held", detail=", ".join(failed)))
             raise GateFailed(result, paths.table(contract.name))
-        tell(result)
+        tell(contract, batch, result)
         batch = replace(batch, audited=fingerprint, override=result.override)
         return batch.held_spark(result.seconds).with_counts(rules=len(result.results), warnings=len(failed))
 

@@ -24,10 +24,10 @@ def publish(batches: Sequence[Batch], redo: Redo) -> list[Batch]:
     """Publish `batches`, inputs before readers; a batch that is published already is only put on record.
 
     `redo(batch, candidates)` works and audits a batch again on the table as it is now; it is called when another
-    publish came between, and for those that read what was worked again: it is not what they were computed from.
-    Raises PublishConflict when that keeps happening.
+    publish came between, where an attempt before this one dropped the branch for that reason, and for those that read
+    what was worked again: it is not what they were computed from. Raises PublishConflict when that keeps happening.
     """
-    from lakehouse.delta import PublishConflict
+    from lakehouse.delta import BranchRefused, PublishConflict
 
     done: dict[str, Batch] = {}
     redone: set[str] = set()
@@ -40,7 +40,7 @@ def publish(batches: Sequence[Batch], redo: Redo) -> list[Batch]:
                 done[batch.table] = _one(batch)
                 metrics.emit(partial(measures.aged, batch.table))
                 break
-            except PublishConflict:
+            except (PublishConflict, BranchRefused):
                 if attempt == ATTEMPTS - 1:
                     raise
                 with log.bound(batch, "publish"):

@@ -14,7 +14,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.manifest import Entry, Manifest
 from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.pipeline.extract import extract
-from lakehouse.pipeline.gate import gate
+from lakehouse.pipeline.gate import Tell, gate
 from lakehouse.pipeline.publish import publish
 from lakehouse.pipeline.transform import compute, load_landed
 from lakehouse.pipeline.watermark import advance_watermark
@@ -133,15 +133,23 @@ def _audited(
     return gate(contract, batch, candidates)
 
 
-def publish_group(manifest: Manifest, batches: Sequence[Batch], restate: Restate | None = None) -> list[Batch]:
-    """Publish audited batches that belong together, inputs first. `restate` is what they were computed with."""
+def publish_group(
+    manifest: Manifest,
+    batches: Sequence[Batch],
+    restate: Restate | None = None,
+    tell: Tell = lambda contract, batch, result: None,
+) -> list[Batch]:
+    """Publish audited batches that belong together, inputs first. `restate` is what they were computed with.
+
+    `tell` hears of the gates of those that have to be worked and audited again.
+    """
 
     def redo(batch: Batch, candidates: Mapping[str, Batch]) -> Batch:
         contract = load_contract(Path(manifest[batch.table].folder))
         if contract.source:
-            return gate(contract, load_landed(contract, batch), candidates)
+            return gate(contract, load_landed(contract, batch), candidates, tell)
         redone = compute(contract, batch.run, candidates, restate)
-        return gate(contract, redone, candidates)
+        return gate(contract, redone, candidates, tell)
 
     order = [entry.name for entry in manifest.entries]
     return publish(sorted(batches, key=lambda b: order.index(b.table)), redo)

@@ -65,7 +65,7 @@ def measure(contract: Contract, rule: Rule, view: View, known: Known) -> str:
         landed, source = known.figures.get(rule.name, (None, None))
         if landed is None or source is None:
             return "CAST(NULL AS DOUBLE)"
-        return _told(rule, f"CAST({abs(landed - source)!r} AS DOUBLE)", f"{source!r}")
+        return _told(rule, f"CAST({abs(landed - source)!r} AS DOUBLE)", f"{abs(source)!r}")
     if rule.name in known.counted:
         return _told(rule, str(known.counted[rule.name]), "count(1)")
     if rule.name in known.dense:
@@ -117,7 +117,8 @@ def operators(contract: Contract, rule: Rule) -> dict[str, Any]:
 def judged(value: Any, usual: float | None = None) -> Any:
     """The number that operators judge: of two numbers the share in percent, and a compared one in percent of usual."""
     if isinstance(value, list | tuple):
-        return 100.0 * value[0] / value[1] if value[1] else 0.0
+        # Of nothing, some is all there is: a source that says 0 is not right about a thousand rows.
+        return 100.0 * value[0] / value[1] if value[1] else 100.0 * bool(value[0])
     if value is None or usual is None:
         return value
     return 100.0 * value / usual

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts.model import Contract, Rule
+from lakehouse.contracts.rules import value_of
 from lakehouse.quality.known import Known
 from lakehouse.repeats import WHOLE
 
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Numbers a key may lie apart, on average: a word of 64 bits then holds 8 keys.
 APART = 8
+#: Types whose statistics, read as what they are, do not compare with a bound as Spark would.
+_INEXACT = ("FLOAT", "DOUBLE", "TIMESTAMP")
 #: Rows below which a shuffle costs nothing.
 MANY = 100_000
 
@@ -48,27 +49,13 @@ def _within(span: tuple[Any, Any], name: str, said: Any, kind: str) -> bool:
     """Whether all of `span` keeps to one option of the schema. False where that is not certain."""
     if name not in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
         return name.startswith("must") or name == "unit"
-    bound = _bound(said, kind)
-    if bound is None:
+    bound = value_of(said, kind)
+    if bound is None or kind in _INEXACT:
         return False
     low, high = span
     if name in ("minimum", "exclusiveMinimum"):
         return bool(low > bound or (name == "minimum" and low == bound))
     return bool(high < bound or (name == "maximum" and high == bound))
-
-
-def _bound(said: Any, kind: str) -> Any:
-    """A bound of the contract as a value of the column's type; None where Spark's cast might change it."""
-    try:
-        if kind == "DATE":
-            return date.fromisoformat(str(said))
-        bound = Decimal(str(said))
-    except (ValueError, InvalidOperation):
-        return None
-    if kind in WHOLE:
-        return bound if bound == bound.to_integral_value() else None
-    scale = int(kind.rstrip(")").partition(",")[2] or 0) if kind.startswith("DECIMAL") else -1
-    return bound if scale >= 0 and round(bound, scale) == bound else None
 
 
 def _close(rule: Rule, contract: Contract, told: Statistics) -> bool:

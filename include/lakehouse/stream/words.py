@@ -13,7 +13,7 @@ from lakehouse.sqltext import literal
 from lakehouse.stream import position as positions
 from lakehouse.stream.broker import Broker, Topic
 from lakehouse.stream.claim import claimed
-from lakehouse.stream.offsets import lag
+from lakehouse.stream.offsets import first_offsets, lag
 from lakehouse.stream.position import Position
 from lakehouse.stream.records import Records
 
@@ -31,6 +31,7 @@ def standing(contract: Contract, source: Source, broker: Broker) -> list[dict[st
     known = position.topic_id or topic.id
     there, done = records.pieces(), delivered(ledger.read(contract.name))
     landed = there.landed(known)
+    begun = replace(position, begun=first_offsets(source, topic, position, landed))
     loaded: dict[int, int] = {}
     for piece in there:
         if piece.topic_id == known and piece.name in done:
@@ -42,7 +43,7 @@ def standing(contract: Contract, source: Source, broker: Broker) -> list[dict[st
             "end": high,
             "landed": landed.get(partition, 0),
             "loaded": loaded.get(partition, 0),
-            "lag": lag(Topic(topic.name, topic.id, {partition: (low, high)}), landed, position),
+            "lag": lag(Topic(topic.name, topic.id, {partition: (low, high)}), landed, begun),
             "topic_id": known if known == topic.id else f"{known}, but the topic is {topic.id}",
             "checkpoint": position.checkpoint,
         }
@@ -72,7 +73,9 @@ def give_up(contract: Contract, source: Source, broker: Broker, by: str, reason:
     """
     topic, position, records = _there(contract, source, broker)
     landed = records.pieces().landed(topic.id)
-    wanted = {partition: position.wanted(partition, landed) for partition in topic.offsets}
+    # Partitions that came since the last run begin somewhere too.
+    begun = replace(position, begun=first_offsets(source, topic, position, landed))
+    wanted = {partition: begun.wanted(partition, landed) for partition in topic.offsets}
     lost = {p: (first, topic.offsets[p][0]) for p, first in wanted.items() if first is not None}
     lost = {p: (first, low) for p, (first, low) in lost.items() if first < low}
     if not lost:
@@ -82,7 +85,7 @@ def give_up(contract: Contract, source: Source, broker: Broker, by: str, reason:
         )
     told = "gave up " + ", ".join(f"{first}-{low - 1} of partition {p}" for p, (first, low) in sorted(lost.items()))
     floors = {**position.given_up, **{str(partition): low for partition, (_, low) in lost.items()}}
-    return _said(contract, position, replace(position, given_up=floors), by, told, reason)
+    return _said(contract, position, replace(begun, given_up=floors), by, told, reason)
 
 
 def rewind(

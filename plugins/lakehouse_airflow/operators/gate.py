@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from smtplib import SMTPException
 from typing import Any
-
-from airflow.sdk.exceptions import AirflowNotFoundException
 
 from lakehouse_airflow.data_docs import DataDocsLink
 from lakehouse_airflow.operators.table import TableOperator, batches_by_table, without_retry
@@ -39,22 +36,10 @@ class DataQualityGateOperator(TableOperator):
         from lakehouse.pipeline.batch import Batch
         from lakehouse.pipeline.gate import gate
         from lakehouse.quality import GateFailed
-        from lakehouse.quality.docs import page
-        from lakehouse_airflow.alerts import run_link
-        from lakehouse_airflow.data_docs import url
-        from lakehouse_airflow.warnings import mail_warnings
+        from lakehouse_airflow.warnings import teller
 
-        contract, batch, run = self.contract, Batch.from_dict(self.batch), context["dag_run"]
-
-        def tell(result: Any) -> None:
-            docs = url(page(batch.table, batch.batch_id, batch.attempt))
-            try:
-                mail_warnings(contract, result, run_link(run.dag_id, run.run_id), docs)
-            except (OSError, SMTPException, AirflowNotFoundException) as error:
-                # What only warns must not hold a table, nor must a mail server that is down.
-                self.log.error("The mail about %s was not sent: %s", result.table, type(error).__name__)
-
+        batch, tell = Batch.from_dict(self.batch), teller(context["dag_run"], self.log)
         audited: Batch = without_retry(
-            lambda: gate(contract, batch, batches_by_table(self.candidates), tell), GateFailed
+            lambda: gate(self.contract, batch, batches_by_table(self.candidates), tell), GateFailed
         )
         return audited.to_dict()
