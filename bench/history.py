@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -35,8 +34,8 @@ DAY = timedelta(days=1)
 TIMES, RATIO = 10, 1.25
 WRITTEN = ("removed_files", "removed_bytes", "added_files", "added_bytes")
 MEMBERS, MOVES = 20_000, 200
-#: What Delta calls the jobs that read a table's log.
-LOGS = re.compile("^Delta: .*(Compute snapshot|Filtering files)")
+#: What Delta calls what it knows of a table from its log.
+LOGS = "Delta Table State"
 
 #: A day's purchases, spread over it; of each ten one has another state a day later.
 PURCHASES = """CREATE OR REPLACE TABLE SHOP.PUBLIC.PURCHASES AS SELECT
@@ -65,7 +64,7 @@ class Reading:
     bytes: dict[str, int] = field(default_factory=dict)
     #: The step that is going on.
     now: str = ""
-    #: Stages whose jobs look for files in a table's log.
+    #: Stages of jobs that read a table's log.
     of_logs: set[int] = field(default_factory=set)
 
     def begin(self) -> None:
@@ -80,7 +79,8 @@ class Reading:
         new, self.lines = told[self.lines :], len(told)
         for event in map(json.loads, new):
             if event["Event"] == "SparkListenerJobStart":
-                if LOGS.search(event["Properties"].get("spark.job.description") or ""):
+                rdds = {rdd["Name"] for stage in event["Stage Infos"] for rdd in stage["RDD Info"]}
+                if any(name.startswith(LOGS) for name in rdds):
                     self.of_logs |= set(event["Stage IDs"])
             elif event["Event"] == "SparkListenerTaskEnd" and event.get("Task Metrics") and self.now:
                 kind = "read_by_gate" if self.now.endswith("gate") else "read"

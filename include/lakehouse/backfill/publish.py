@@ -58,5 +58,6 @@ def _check(batch: Batch) -> None:
     try:
         check_fast_forward(branch)
     except PublishConflict as error:
-        what = f"{batch.table} was changed, or its files were, after the backfill was staged"
-        raise BackfillRefused(f"{what} ({error.what})", _REMEDY) from error
+        raise BackfillRefused(
+            f"{batch.table}, or its files, changed after the backfill was staged: {error.what}", _REMEDY
+        ) from error
