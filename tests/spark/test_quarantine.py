@@ -40,6 +40,8 @@ schema:
       - {name: at, physicalType: TIMESTAMP, required: true}
       - {name: price, physicalType: "DECIMAL(10,2)", logicalType: number, logicalTypeOptions: {minimum: 0}}
       - {name: note, physicalType: STRING, logicalType: string, logicalTypeOptions: {maxLength: 5000}, required: true}
+    quality:
+      - {name: dear, type: custom, engine: sparkSql, implementation: "price IS NULL OR price < 1000 -- in euros"}
 """
 NOON = datetime(2025, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 WINDOW = (Window(NOON - timedelta(days=1), NOON + timedelta(days=1)),)
