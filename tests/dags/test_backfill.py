@@ -106,7 +106,7 @@ def test_a_backfill_run_tells_no_consumer(
     from lakehouse_airflow.assets import asset
     from lakehouse_airflow.operators import PublishOperator
 
-    monkeypatch.setattr(run, "publish_group", lambda manifest, batches: [])
+    monkeypatch.setattr(run, "publish_group", lambda manifest, batches, tell: [])
     task = PublishOperator(task_id="publish", batches=[], outlets=[asset("silver.orders")])
     task.execute(context(run_type))
     # What the task runner reports to the scheduler.

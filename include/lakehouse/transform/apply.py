@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from lakehouse.delta import Branch
     from lakehouse.transform.keys import Affected
 
+#: Whether a MERGE brings the rows of a partition together before it writes them.
+_BY_PARTITION = "spark.databricks.delta.merge.repartitionBeforeWrite.enabled"
+
 OPERATIONAL = (("_batch_id", "STRING"), ("_run_date", "DATE"), ("_updated_ts", "TIMESTAMP"))
 
 
@@ -67,6 +70,9 @@ def apply(
     merge = f"USING ({source}) s ON {on} WHEN MATCHED AND s._gone THEN DELETE "
     merge += f"WHEN MATCHED THEN UPDATE SET {', '.join(f't.{name} = s.{name}' for name in rest)} "
     merge += f"WHEN NOT MATCHED AND NOT s._gone THEN INSERT ({columns}) VALUES ({_of('s', columns)})"
+    if contract.scd2 and contract.partition_by:
+        # By partition, as it is Delta's way, one task would write all current versions.
+        spark.conf.set(_BY_PARTITION, "false")
     try:
         spark.sql(f"MERGE INTO {target} t {merge}").collect()
     except Exception as error:
