@@ -6,11 +6,12 @@ import json
 import stat
 import subprocess
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from lakehouse.errors import ConfigError
-from lakehouse.sandbox import credentials, declared, envfile
+from lakehouse.sandbox import credentials, declared, envfile, kafka
 from lakehouse.sandbox.errors import SandboxBroken
 from lakehouse.sandbox.layout import Layout
 from lakehouse.sandbox.state import Record, StateFile
@@ -141,3 +142,9 @@ def _other(folder: Path) -> Path:
     other = folder / "other"
     other.mkdir()
     return other
+
+
+def test_no_cluster_id_looks_like_an_option(monkeypatch):
+    drawn = iter([UUID(bytes=b"\xf8" + bytes(15)), UUID(bytes=b"\x04" + bytes(15))])
+    monkeypatch.setattr(kafka, "uuid4", lambda: next(drawn))
+    assert kafka._cluster_id() == "BAAAAAAAAAAAAAAAAAAAAA"

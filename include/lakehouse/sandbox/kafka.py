@@ -93,5 +93,7 @@ def _properties(folder: Path, port: int) -> str:
 
 
 def _cluster_id() -> str:
-    """A UUID in Kafka's spelling: base64, without padding."""
-    return base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
+    """A UUID in Kafka's spelling: base64, without padding, and never with a dash first, which would be an option."""
+    while (told := base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return told
