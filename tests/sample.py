@@ -17,7 +17,7 @@ from random import Random
 import pytest
 
 #: Seconds of long tests after which a tier's run takes no more, and above which a test is never taken.
-BUDGET, LIMIT = int(os.environ.get("LAKEHOUSE_LONG_SECONDS") or 30), 100
+BUDGET, LIMIT = int(os.environ.get("LAKEHOUSE_LONG_SECONDS") or 20), 100
 ALL = os.environ.get("LAKEHOUSE_TESTS") == "all"
 LEFT_OUT = pytest.StashKey[int]()
 
