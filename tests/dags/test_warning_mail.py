@@ -104,7 +104,7 @@ def test_a_mail_that_cannot_be_sent_holds_nothing(monkeypatch, server):
         if server == "hangs up":
             listening.bind(("127.0.0.1", 0))
             listening.listen()
-            extra = "?disable_tls=true&disable_ssl=true&retry_limit=1&timeout=5"
+            extra = "?disable_tls=true&disable_ssl=true&retry_limit=1&timeout=1"
             where = f"smtp://127.0.0.1:{listening.getsockname()[1]}/{extra}"
             monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", where)
             Thread(target=lambda: listening.accept()[0].close(), daemon=True).start()

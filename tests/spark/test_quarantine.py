@@ -87,6 +87,7 @@ def entries() -> list[dict[str, Any]]:
     return sorted(read_rows(ops("quarantine")), key=lambda entry: str(entry["quarantine_id"]))
 
 
+@pytest.mark.long(35)
 @pytest.mark.parametrize("last", [BAD[1], LONG], ids=["short", "long"])
 def test_both_ways_set_the_same_rows_aside(
     spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: dict[str, Any]
