@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from lakehouse import paths
 from lakehouse.contracts.model import Contract
-from lakehouse.contracts.sla import FRESHNESS, UNITS
+from lakehouse.contracts.sla import read_freshness
 
 State = Literal["fresh", "stale", "recovered", "unknown"]
 
@@ -27,10 +27,7 @@ class Freshness(NamedTuple):
 
 def promise(contract: Contract) -> tuple[str, timedelta] | None:
     """(column, age) of the contract's SLA freshness, None where there is none that names a column of the table."""
-    told = contract.sla.get(FRESHNESS)
-    if told is None:
-        return None
-    return str(told["element"]).rpartition(".")[2], timedelta(seconds=told["value"] * UNITS[told["unit"]])
+    return read_freshness(contract.sla, {column.name for column in contract.columns})
 
 
 def freshness(contract: Contract, now: datetime) -> Freshness:

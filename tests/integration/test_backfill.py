@@ -232,7 +232,7 @@ def test_a_staged_result_is_not_published_over_a_later_change(things: Lakehouse)
     (row, *_) = backfill("things", 2, 2, "--from", "source", "--stage", "--confirm")
     day(things, 2)
     before = state(things)
-    with pytest.raises(BackfillRefused, match="it changed rows"):
+    with pytest.raises(BackfillRefused, match="changed after the backfill was staged"):
         say("backfill", "publish", row["backfill"])
     assert state(things) == before
     with pytest.raises(BackfillRefused, match="nothing of it is published"):

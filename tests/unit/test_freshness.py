@@ -11,7 +11,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from lakehouse import paths
 from lakehouse.contracts import Column
-from lakehouse.contracts.sla import check_freshness
+from lakehouse.contracts.sla import read_freshness
 from lakehouse.freshness import freshness, promise
 from tests.unit.test_quality_measure import contract
 
@@ -90,10 +90,11 @@ def test_unknown_without_table_promise_or_time(parcels, now):
         ({"value": 1, "unit": "days", "element": "sent_at"}, ""),
     ],
 )
-def test_a_promise_that_nobody_can_be_held_to_is_refused(said, told):
+def test_a_promise_that_nobody_can_be_held_to_is_refused(parcels, said, told):
     found = []
-    check_freshness({"freshness": said}, {"id", "sent_at"}, lambda what, remedy: found.append(what))
+    read_freshness({"freshness": said}, {"id", "sent_at"}, lambda what, remedy: found.append(what))
     assert found == ([told] if told else [])
+    assert (promise(replace(parcels, sla={"freshness": said})) is None) is bool(told)
 
 
 def test_units_as_the_standard_spells_them(parcels):

@@ -19,7 +19,7 @@ from lakehouse.contracts.model import Column, Contract, Disposition, Rule, Scd2,
 from lakehouse.contracts.references import reference
 from lakehouse.contracts.rules import implied, without_rule, written
 from lakehouse.contracts.scd2 import read_scd2
-from lakehouse.contracts.sla import GATE_DEADLINE, LATENCY, check_freshness, read_duration
+from lakehouse.contracts.sla import GATE_DEADLINE, LATENCY, read_duration, read_freshness
 from lakehouse.contracts.source import COUNTED, read_source
 from lakehouse.contracts.sql import predicate_problem
 from lakehouse.contracts.standard import Problem, violations
@@ -83,11 +83,11 @@ class _Reader:
         if strategy not in get_args(Strategy):
             self.problem(self._at_custom("strategy"), f"strategy '{strategy}'", f"Use one of {get_args(Strategy)}.")
         rules += self._table_rules(key, strategy)
-        self._check(rules, {c.name for c in columns})
+        names = {c.name for c in columns}
+        self._check(rules, names)
         said = data.get("slaProperties") or []
         sla = {p["property"]: {key: p[key] for key in ("value", "unit", "element") if key in p} for p in said}
-        names = {c.name for c in columns}
-        check_freshness(sla, names, lambda what, fix: self.problem(("slaProperties",), what, fix))
+        read_freshness(sla, names, lambda what, fix: self.problem(("slaProperties",), what, fix))
         return Contract(
             name=name,
             layer=self.layer,
@@ -104,7 +104,7 @@ class _Reader:
             publish_group=str(custom.get("publishGroup") or ""),
             source=self._source(custom, columns),
             scd2=self._scd2(custom, strategy, columns, key),
-            affected_keys=self._affected_keys(custom.get("affectedKeys", {}), {c.name for c in columns}),
+            affected_keys=self._affected_keys(custom.get("affectedKeys", {}), names),
             quarantine_threshold=self._threshold(custom.get("quarantineThreshold", 0.05)),
             sla=sla,
             gate_deadline=self._sla(GATE_DEADLINE, sla),

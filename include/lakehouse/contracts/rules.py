@@ -35,8 +35,10 @@ def matches(column: str, pattern: str) -> str:
     return f"{quote(column)} IS NULL OR {quote(column)} RLIKE {literal(pattern)}"
 
 
-#: What of logicalTypeOptions becomes a rule, by the kinds of columns (see `lakehouse.contracts.model.Column`).
-_RULED = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "pattern")
+#: Bounds that logicalTypeOptions may state, and what a value has to be to them.
+BOUNDS = {"minimum": ">=", "maximum": "<=", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
+#: What of logicalTypeOptions becomes a rule.
+_RULED = (*BOUNDS, "minLength", "maxLength", "pattern")
 #: Those that say how a value is written, of which the column's type says more.
 _DESCRIBED = ("format", "precision", "scale", "timezone", "defaultTimezone")
 
@@ -50,7 +52,7 @@ def without_rule(column: Column, prop: dict[str, Any]) -> Iterator[tuple[str, st
     if column.protect and {"minLength", "maxLength"} & options.keys():
         what = "its length is judged after it was tokenised or masked"
         yield f"logicalTypeOptions: {what}", "Say it by a pattern, which is judged before."
-    for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
+    for name in BOUNDS:
         if name in options and value_of(options[name], column.type) is None:
             yield (
                 f"logicalTypeOptions.{name} {options[name]} is no {column.type}: the cast would move it",
@@ -102,10 +104,9 @@ def implied(column: Column, prop: dict[str, Any], default: Disposition, line: in
         yield rule("wellformed", "pattern", predicate, regex=f"^(?!{MALFORMED_TOKEN}).*")
     elif column.pattern:
         yield rule("wellformed", "pattern", matches(column.name, column.pattern), regex=column.pattern)
-    bounds = {k: options[k] for k in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if k in options}
+    bounds = {k: options[k] for k in BOUNDS if k in options}
     if bounds:
-        signs = {"minimum": ">=", "maximum": "<=", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
-        tests = " AND ".join(f"{name} {signs[k]} CAST({literal(v)} AS {column.type})" for k, v in bounds.items())
+        tests = " AND ".join(f"{name} {BOUNDS[k]} CAST({literal(v)} AS {column.type})" for k, v in bounds.items())
         yield rule("in_range", "range", f"{name} IS NULL OR ({tests})", **bounds)
     lengths = {k: options[k] for k in ("minLength", "maxLength") if k in options}
     if lengths:

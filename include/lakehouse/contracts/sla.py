@@ -15,7 +15,7 @@ LATENCY = "latency"
 FRESHNESS = "freshness"
 
 #: Seconds of each unit, as the standard spells them.
-UNITS = {
+_UNITS = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), 1),
     **dict.fromkeys(("min", "minute", "minutes"), 60),
     **dict.fromkeys(("h", "hr", "hour", "hours"), 3600),
@@ -34,16 +34,22 @@ def read_duration(name: str, sla: dict[str, Any], complain: Complain) -> timedel
     if told is None:
         return None
     value, unit = told.get("value"), told.get("unit")
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0 or unit not in UNITS:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0 or unit not in _UNITS:
         complain(f"{name} '{value} {unit}'", "Give a positive value and a unit of s, min, h, d.")
         return None
-    return timedelta(seconds=value * UNITS[unit])
+    return timedelta(seconds=value * _UNITS[unit])
 
 
-def check_freshness(sla: dict[str, Any], columns: Collection[str], complain: Complain) -> None:
-    """Complain of a freshness that nobody could hold the table to: no duration, or of no column of it."""
-    told = sla.get(FRESHNESS)
-    if told is not None and read_duration(FRESHNESS, sla, complain) is not None:
-        column = str(told.get("element") or "").rpartition(".")[2]
-        if column not in columns:
-            complain(f"{FRESHNESS} of '{told.get('element') or ''}'", "Name the column as element: table.column.")
+def read_freshness(
+    sla: dict[str, Any], columns: Collection[str], complain: Complain = lambda what, remedy: None
+) -> tuple[str, timedelta] | None:
+    """(column, how old its newest value may be); None where the contract declares none, or after a complaint."""
+    within = read_duration(FRESHNESS, sla, complain)
+    if within is None:
+        return None
+    element = str(sla[FRESHNESS].get("element") or "")
+    column = element.rpartition(".")[2]
+    if column not in columns:
+        complain(f"{FRESHNESS} of '{element}'", "Name the column as element: table.column.")
+        return None
+    return column, within

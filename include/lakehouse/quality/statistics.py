@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts.model import Contract, Rule
-from lakehouse.contracts.rules import value_of
+from lakehouse.contracts.rules import BOUNDS, value_of
 from lakehouse.quality.known import Known
 from lakehouse.repeats import WHOLE
 
@@ -47,7 +47,7 @@ def _bad_rows(rule: Rule, contract: Contract, told: Statistics) -> int | None:
 
 def _within(span: tuple[Any, Any], name: str, said: Any, kind: str) -> bool:
     """Whether all of `span` keeps to one option of the schema. False where that is not certain."""
-    if name not in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
+    if name not in BOUNDS:
         return name.startswith("must") or name == "unit"
     bound = value_of(said, kind)
     if bound is None or kind in _INEXACT:
