@@ -14,7 +14,7 @@ import pytest
 
 from lakehouse.bronze import quarantine, seen
 from lakehouse.bronze.drift import landed
-from lakehouse.bronze.load import LoadStamp, _may_repeat, load
+from lakehouse.bronze.load import LoadStamp, _known, _may_repeat, load
 from lakehouse.config import settings
 from lakehouse.contracts import Contract, load_contract
 from lakehouse.delta import fast_forward, open_branch, read_rows
@@ -148,6 +148,22 @@ def test_what_a_source_hands_over_outside_of_the_window_is_loaded_once(
     far = [{**GOOD, "at": NOON - timedelta(days=9)}, {**GOOD, "at": NOON + timedelta(days=9)}]
     loaded(spark, http, tmp_path / "home", far, [*far, GOOD])
     assert spark.read.format("delta").load(table(contract.name)).count() == 3
+
+
+def test_between_two_windows_no_file_is_looked_at(spark: Any, contract: Contract, tmp_path: Path) -> None:
+    """ING-5: a day that comes with a gap far back has no look at what lies between, be it the whole table."""
+    assert contract.source
+    days = [NOON + timedelta(days=day) for day in range(5)]
+    loaded(spark, contract, tmp_path, *[[{**GOOD, "at": day}] for day in days])
+    path = table(contract.name)
+    branch = open_branch(path, f"{path}/_branch/b/1", table_spec(contract), "append")
+    hour = timedelta(hours=1)
+    windows = (Window(days[1] - hour, days[1] + hour), Window(days[3] - hour, days[3] + hour))
+    source = replace(contract.source, lookback=timedelta())
+    known = _known(spark, branch, source, windows, spark.range(0))
+    assert known is not None
+    assert len(known.inputFiles()) == len(windows)
+    assert [row["at"] for row in known.sort("at").collect()] == [at.replace(tzinfo=None) for at in (days[1], days[3])]
 
 
 def test_few_rows_need_no_second_pass(

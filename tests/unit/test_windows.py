@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.ledger.windows import Window, chunks, covered_prefix, merge, subtract
+from lakehouse.ledger.windows import Window, chunks, covered_prefix, merge, subtract, with_lookback
 
 T0 = datetime(2025, 10, 1, tzinfo=UTC)
 minutes = st.integers(0, 60)
@@ -59,3 +59,10 @@ def test_chunks_tile_the_window(low: int, high: int, length: int) -> None:
     assert points(merge(pieces)) == points([window(low, high)])
     assert all(a.high == b.low for a, b in pairwise(pieces))
     assert all(p.high - p.low <= timedelta(minutes=length) for p in pieces)
+
+
+@given(windows, st.integers(0, 10))
+def test_lookback_reaches_below_each_window(some: list[Window], back: int) -> None:
+    asked = points(with_lookback(some, timedelta(minutes=back)))
+    assert asked >= points(some)
+    assert asked == points([Window(w.low - timedelta(minutes=back), w.high) for w in some])

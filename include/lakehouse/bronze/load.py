@@ -20,7 +20,7 @@ from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.landing import KEPT
 from lakehouse.killpoints import reach
-from lakehouse.ledger.windows import Window
+from lakehouse.ledger.windows import Window, with_lookback
 from lakehouse.repeats import WHOLE, surplus
 from lakehouse.sqltext import literal, quote, timestamp
 
@@ -165,9 +165,12 @@ def _known(
             return None
         between = f"timestamp_micros({first['min']}) AND timestamp_micros({first['max']})"
         return published.where(f"{cursor} BETWEEN {between}")
-    low = min(w.low for w in windows) - source.lookback
-    high = max(w.high for w in windows)
-    return published.where(f"{cursor} > {timestamp(low)} AND {cursor} <= {timestamp(high)}")
+    # Each window by itself: between a gap far back and the day lies all of the table.
+    spans = [
+        f"({cursor} > {timestamp(low)} AND {cursor} <= {timestamp(high)})"
+        for low, high in with_lookback(windows, source.lookback)
+    ]
+    return published.where(" OR ".join(spans))
 
 
 def _superseded(spark: SparkSession, contract: Contract, source: Source, branch: Branch) -> int:

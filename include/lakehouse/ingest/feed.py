@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lakehouse.contracts.model import Contract, Source
-from lakehouse.ledger.windows import Window, chunks
+from lakehouse.ledger.windows import Window, chunks, with_lookback
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,8 +75,8 @@ def window_slices(source: Source, windows: Sequence[Window]) -> list[Slice]:
     """Slices of a feed that is asked for windows: each of `windows`, the lookback below it included, in chunks."""
     return [
         Slice(f"{stamp(low)}-{stamp(high)}", {"low": low.isoformat(), "high": high.isoformat()})
-        for window in windows
-        for low, high in chunks(Window(window.low - source.lookback, window.high), source.chunk)
+        for window in with_lookback(windows, source.lookback)
+        for low, high in chunks(window, source.chunk)
     ]
 
 

@@ -25,6 +25,11 @@ def merge(windows: Iterable[Window]) -> list[Window]:
     return merged
 
 
+def with_lookback(windows: Iterable[Window], lookback: timedelta) -> list[Window]:
+    """What a source is asked for, and a table looked at, to load `windows`: each from so far below, merged."""
+    return merge(Window(low - lookback, high) for low, high in windows)
+
+
 def subtract(whole: Window, taken: Iterable[Window]) -> list[Window]:
     """What of `whole` no window in `taken` covers."""
     left: list[Window] = []

@@ -22,7 +22,7 @@ from lakehouse.ingest.sql.keyset import Bind, Span
 from lakehouse.ingest.sql.statements import Parameters, Statement, column, moment, table
 from lakehouse.ingest.sql.unload import Unload
 from lakehouse.ingest.sql.values import decode, encode
-from lakehouse.ledger.windows import Window, chunks, merge
+from lakehouse.ledger.windows import Window, chunks, with_lookback
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,8 +64,8 @@ class SqlFeed:
 
         The latter, those without a cursor first of all, come with every load, once, so that quarantine sees them.
         """
-        reach = merge(Window(window.low - self.source.lookback, window.high) for window in windows)
-        spans = [chunk for window in reach for chunk in chunks(window, self.source.chunk)]
+        asked = with_lookback(windows, self.source.lookback)
+        spans = [chunk for window in asked for chunk in chunks(window, self.source.chunk)]
         with named(self.engine, self.contract, self.source):
             found = [piece for low, high in spans for piece in self._slices(low, high)]
             return found + self._slices(None, None)
