@@ -166,6 +166,15 @@ def test_between_two_windows_no_file_is_looked_at(spark: Any, contract: Contract
     assert [row["at"] for row in known.sort("at").collect()] == [at.replace(tzinfo=None) for at in (days[1], days[3])]
 
 
+def test_no_dictionary_is_begun_of_what_is_distinct(spark: Any, contract: Contract, tmp_path: Path) -> None:
+    loaded(spark, contract, tmp_path, [{**GOOD, "id": str(n)} for n in range(100)])
+    (file,) = Path(table(contract.name)).rglob("*.parquet")
+    group = pq.read_metadata(file).row_group(0)
+    columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
+    plain = {name for name, column in columns.items() if not column.has_dictionary_page}
+    assert plain == {"id", "_row_hash"} | {name for name, column in columns.items() if not column.statistics.num_values}
+
+
 def test_few_rows_need_no_second_pass(
     spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,9 @@ def load(
     known = _known(spark, branch, source, () if replay else windows, rows)
     if known is not None:
         good = good.join(known.select(*map(quote, identity)), on=identity, how="left_anti")
+    # Where nearly every row has a value of its own, a dictionary is begun in vain.
+    for name in (*(contract.primary_key if len(contract.primary_key) == 1 else ()), "_row_hash"):
+        spark.conf.set(f"parquet.enable.dictionary#{name}", "false")
     good.selectExpr(
         *[quote(name) for name in [*[c.name for c in contract.columns], *grown]],
         "_extra",

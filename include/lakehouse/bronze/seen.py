@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: True for a judged row that is to be set aside.
 BAD = "_faulty AND NOT _discarded"
 #: What is counted of the judged rows.
-COUNTS = {"total": "count(*)", "bad": f"count_if({BAD})", "discarded": "count_if(_discarded)"}
+COUNTS = {"total": "count(*)", "bad": f"count(IF({BAD}, 1, NULL))", "discarded": "count(IF(_discarded, 1, NULL))"}
 #: Rows at fault up to which they travel with the counts, each of so many characters at most.
 FEW, SMALL = 10_000, 4_000
 

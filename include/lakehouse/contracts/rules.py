@@ -111,7 +111,10 @@ def implied(column: Column, prop: dict[str, Any], default: Disposition, line: in
     lengths = {k: options[k] for k in ("minLength", "maxLength") if k in options}
     if lengths:
         low, high = lengths.get("minLength", 0), lengths.get("maxLength", 2**31 - 1)
-        predicate = f"{name} IS NULL OR length({name}) BETWEEN {int(low)} AND {int(high)}"
+        # Characters are counted only of text whose bytes are too many: those are known without a look at it. BETWEEN
+        # would have them counted ahead of the comparison.
+        short = "" if low else f"octet_length({name}) <= {int(high)} OR "
+        predicate = f"{name} IS NULL OR {short}(length({name}) >= {int(low)} AND length({name}) <= {int(high)})"
         yield rule("length", "length", predicate, min_length=low, max_length=high)
 
 

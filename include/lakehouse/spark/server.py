@@ -33,6 +33,8 @@ SESSION_CONF: dict[str, str] = {
     "spark.sql.ansi.enabled": "true",
     # The default, INT96, cannot tell a time after 2262 to readers that count nanoseconds; valid_to is in 9999.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # Nobody here reads how large Parquet's pages are, and counting it is a tenth of a write.
+    "spark.hadoop.parquet.size.statistics.enabled": "false",
     # The branch's schema comes from the contract; a stray column must not slip in with a write.
     "spark.databricks.delta.schema.autoMerge.enabled": "false",
     # A branch lives for one batch: nobody would read its checksum, and the first one costs a job over the whole log.
