@@ -16,7 +16,8 @@ def moment(text: str, option: str, last: bool = False) -> datetime:
     """`text`, a day (`last`: its end) or a moment, in UTC. Raises LakehouseError naming the option."""
     try:
         value = datetime.fromisoformat(text)
-    except ValueError:
+        value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        # A day in either spelling of ISO 8601: 2025-10-01, 20251001, 2025-W40-3.
+        return value + timedelta(days=1) if last and not set(text) & set("T :") else value
+    except (ValueError, OverflowError):
         raise LakehouseError(f"--{option} '{text}' is no date.", "Write YYYY-MM-DD or 2025-10-01T06:00:00.") from None
-    value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    return value + timedelta(days=1) if last and len(text) == len("2025-10-01") else value

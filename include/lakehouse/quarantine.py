@@ -7,7 +7,7 @@ in a published load), `open` otherwise. Its reasons are those of the last time i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,6 +38,10 @@ WHERE ($table = '' OR q."table" = $table) AND ($batch = '' OR starts_with(q.batc
   AND ($status = '' OR status = $status) AND ($rule = '' OR list_contains(coalesce(l.reasons, q.reasons), $rule))
 ORDER BY q."table", q.quarantined_ts, q.quarantine_id
 """
+#: Moments that Python has none of are told as none; the row has them as they landed.
+_SHOWN = {
+    "cursor": "IF(q.cursor BETWEEN TIMESTAMPTZ '0001-01-02' AND TIMESTAMPTZ '9999-12-30', q.cursor, NULL) AS cursor"
+}
 _COLUMNS = ("quarantine_id", "table", "batch_id", "load", "quarantined_ts", "key", "cursor")
 
 
@@ -71,7 +75,7 @@ class Choice:
 
 def kept(choice: Choice, *, rows: bool = False) -> list[Kept]:
     """The rows that `choice` names, with their content if `rows`; none where nothing was ever set aside."""
-    columns = [f'q."{name}"' for name in (*_COLUMNS, *(("row",) if rows else ()))]
+    columns = [_SHOWN.get(name, f'q."{name}"') for name in (*_COLUMNS, *(("row",) if rows else ()))]
     values = {name: getattr(choice, name) for name in ("table", "status", "batch", "rule", "id")}
     found = _ask(_STANDING.format(columns=", ".join(columns)), values)
     return [Kept(**{**row, "reasons": tuple(row["reasons"])}) for row in found]
@@ -99,7 +103,7 @@ def _ask(sql: str, values: dict[str, str]) -> list[dict[str, Any]]:
     quarantine, told = dataset(paths.ops("quarantine")), dataset(paths.ops("verdicts"))
     if quarantine is None:
         return []
-    publishes = [e for e in ledger.read(values.get("table", "")) if e.event == "published"]
+    publishes = _standing(e for e in ledger.read(values.get("table", "")) if e.event == "published")
     published = {"table": [e.table for e in publishes], "batch_id": [e.batch_id for e in publishes]}
     text = {name: pa.array(column, pa.string()) for name, column in published.items()}
     with duckdb.connect() as db:
@@ -109,6 +113,15 @@ def _ask(sql: str, values: dict[str, str]) -> list[dict[str, Any]]:
         db.register("published", pa.table({**text, "load": pa.array([e.load for e in publishes], pa.int64())}))
         answer: list[dict[str, Any]] = db.sql(sql, params=values).to_arrow_table().to_pylist()
         return answer
+
+
+def _standing(publishes: Iterable[ledger.Event]) -> list[ledger.Event]:
+    """Those that were not taken back: what a reverted replay let pass is out of the table again."""
+    from lakehouse.delta import reverted_versions
+
+    told = list(publishes)
+    gone = {table: reverted_versions(paths.table(table)) for table in {e.table for e in told if e.kind == "replay"}}
+    return [e for e in told if e.version not in gone.get(e.table, ())]
 
 
 def _none() -> Any:

@@ -12,7 +12,7 @@ import pytest
 from lakehouse import config, ledger, paths
 from lakehouse.contracts import Contract, load_contract
 from lakehouse.delta import store
-from lakehouse.ingest.files.stores import Folder
+from lakehouse.ingest.files.stores import Folder, ObjectGone
 from lakehouse.ingest.landing import WHOLE
 from lakehouse.ledger.state import covered
 from lakehouse.pipeline.batch import Batch, Run
@@ -77,3 +77,20 @@ def test_a_retry_takes_what_came_since(attempt: Any, tmp_path: Path, died: bool)
     started = [event for event in ledger.read("bronze.offers") if event.event == "started"]
     assert [len(event.deliveries) for event in started] == [0, 1]
     assert {event.batch_id for event in started} == {made.batch_id}
+
+
+def test_a_retry_takes_what_was_sent_again(attempt: Any, tmp_path: Path) -> None:
+    """ING-6: what a load that never was published knew, and is another object by now, is taken as it is now."""
+    vendor.put(tmp_path, vendor.NAME, b"SKU,price,note,n\r\nA,1,x,1\r\n")
+    vendor.put(tmp_path, "2025-10-02.csv", b"SKU,price,note,n\r\nB,1,x")
+    before = attempt()
+    vendor.put(tmp_path, "2025-10-02.csv", b"SKU,price,note,n\r\nB,1,x,1\r\nC,1,x,1\r\n")
+    after = attempt()
+    assert (after.batch_id, after.load) == (before.batch_id, before.load)
+    assert (
+        len(set(after.deliveries) - set(before.deliveries)) == len(set(before.deliveries) - set(after.deliveries)) == 1
+    )
+    assert after.counts["extracted"] == 3
+    (tmp_path / "in" / "2025-10-02.csv").unlink()
+    with pytest.raises(ObjectGone, match=r"2025-10-02\.csv was listed, and is gone"):
+        attempt()

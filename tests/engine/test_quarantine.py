@@ -20,7 +20,7 @@ from lakehouse.bronze.verdicts import discard_rows
 from lakehouse.cli import confirm
 from lakehouse.cli.main import app
 from lakehouse.cli.quarantine import NothingChosen
-from lakehouse.delta import append_rows
+from lakehouse.delta import append_rows, latest_version, revert
 from lakehouse.errors import LakehouseError
 from lakehouse.ledger.events import Event
 from lakehouse.quarantine import Choice, kept
@@ -90,6 +90,29 @@ def test_a_row_that_passed_is_replayed_once_its_load_is_published() -> None:
     assert statuses()["a1"] == "open"
     ledger.append(event("published"))
     assert statuses() == {"a1": "replayed", "a2": "open", "b1": "open"}
+
+
+def test_a_row_is_open_again_once_its_replay_is_taken_back() -> None:
+    """CON-4: what `lakehouse revert` takes out of the table is in quarantine and nowhere else."""
+    path = paths.table(TABLE)
+    append_rows(path, pa.table({"order_id": [0]}))
+    append_rows(path, pa.table({"order_id": [1]}))
+    say("a1", "passed")
+    ledger.append(replace(event("published"), version=latest_version(path)))
+    assert statuses()["a1"] == "replayed"
+    taken = revert(path, latest_version(path), {})
+    assert statuses()["a1"] == "open"
+    revert(path, taken.version, {})
+    assert statuses()["a1"] == "replayed"
+
+
+def test_a_moment_beyond_the_calendar_stops_nobody_from_looking() -> None:
+    """A source's clock may say year 45931: the row is as it landed, and is listed without a cursor."""
+    far = pa.array([1_387_000_000_000_000_000], pa.timestamp("us", tz="UTC"))
+    one = pa.Table.from_pylist([{"quarantine_id": "c1", "table": TABLE, "batch_id": "far", "load": 1, "key": "{}"}])
+    one = one.append_column("cursor", far).append_column("quarantined_ts", pa.array([NOON], far.type))
+    append_rows(paths.ops("quarantine"), one.append_column("reasons", pa.array([["at_type"]])), partition_by=("table",))
+    assert {row.quarantine_id: row.cursor for row in kept(Choice(TABLE))}["c1"] is None
 
 
 def test_a_row_that_failed_again_has_the_newest_reasons() -> None:

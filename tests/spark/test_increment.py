@@ -129,6 +129,16 @@ TABLES: dict[str, tuple[str, str, str, str]] = {
         """SELECT cid, at AS valid_from, amount, gone AS _deleted, _row_hash AS _sequence
            FROM bronze.o WHERE cid IS NOT NULL""",
     ),
+    # What it carries is the last of its time, which may be gone by the next load.
+    "gold.dim_carried": (
+        "carried_sk BIGINT",
+        "cid BIGINT, valid_from TIMESTAMP, valid_to TIMESTAMP, is_current BOOLEAN, amount BIGINT, ts TIMESTAMP",
+        """- {property: strategy, value: scd2}
+           - property: scd2
+             value: {surrogateKey: carried_sk, key: [cid], tracked: [amount]}""",
+        """SELECT cid, at AS valid_from, amount, ts, gone AS _deleted, _row_hash AS _sequence
+           FROM bronze.o WHERE cid IS NOT NULL""",
+    ),
     # Its keys change in two ways, one of which has no time.
     "gold.dim_two": (
         "two_sk BIGINT",

@@ -14,6 +14,7 @@ import pytest
 
 from lakehouse.bronze import quarantine, seen
 from lakehouse.bronze.drift import landed
+from lakehouse.bronze.judge import cast
 from lakehouse.bronze.load import LoadStamp, _known, _may_repeat, load
 from lakehouse.config import settings
 from lakehouse.contracts import Contract, load_contract
@@ -164,6 +165,57 @@ def test_between_two_windows_no_file_is_looked_at(spark: Any, contract: Contract
     assert known is not None
     assert len(known.inputFiles()) == len(windows)
     assert [row["at"] for row in known.sort("at").collect()] == [at.replace(tzinfo=None) for at in (days[1], days[3])]
+
+
+def test_a_row_read_again_is_the_same_row_whatever_else_the_contract_has_by_now(
+    spark: Any, contract: Contract, tmp_path: Path
+) -> None:
+    """ING-2: a column that comes, and that rows have no value in, makes them no others; nor does another order."""
+    rows = [{**GOOD, "id": str(n), "price": None if n % 2 else "1.5"} for n in range(4)]
+    loaded(spark, contract, tmp_path, rows)
+    path = contract.path
+    text = path.read_text()
+    price, note = (
+        next(line for line in text.splitlines(True) if f"{{name: {name}" in line) for name in ("price", "note")
+    )
+    path.write_text(text.replace(price + note, "      - {name: colour, physicalType: STRING}\n" + note + price))
+    loaded(spark, load_contract(path.parent), tmp_path, rows, [{**GOOD, "id": "9"}], first=1)
+    assert sorted(row["id"] for row in read_rows(table(contract.name))) == [0, 1, 2, 3, 9]
+
+
+CASTS = [
+    ("string", "TIMESTAMP", "'10:30'", None),
+    ("string", "TIMESTAMP", "'T10:30:00'", None),
+    ("string", "TIMESTAMP", "'10:30:00-05:00'", None),
+    ("string", "TIMESTAMP", "' 2025-10-01 10:30'", "2025-10-01 10:30:00"),
+    ("string", "TIMESTAMP", "'9999-12-31T23:59:59.999999Z'", "9999-12-31 23:59:59.999999"),
+    ("string", "TIMESTAMP", "'10000-01-01'", None),
+    ("string", "TIMESTAMP", "'0000-12-31'", None),
+    ("string", "TIMESTAMP", "'45931'", None),
+    ("string", "DATE", "'251001'", None),
+    ("string", "DATE", "'0001-01-01'", "0001-01-01"),
+    ("string", "DATE", "'2025'", "2025-01-01"),
+    ("bigint", "TIMESTAMP", "1759312800L", "2025-10-01 10:00:00"),
+    ("bigint", "TIMESTAMP", "1759312800000L", None),
+    ("string", "DECIMAL(18,2)", "'1e-600000000'", None),
+    ("string", "DECIMAL(18,2)", "'1.5E+2'", "150.00"),
+    ("string", "DECIMAL(18,2)", "'1e0002'", "100.00"),
+    ("double", "BIGINT", "1.5D", None),
+    ("double", "INT", "3.0D", "3"),
+    ("double", "BIGINT", "double('NaN')", None),
+    ("decimal(3,1)", "SMALLINT", "CAST(2.5 AS DECIMAL(3,1))", None),
+    ("decimal(3,1)", "TINYINT", "CAST(2 AS DECIMAL(3,1))", "2"),
+]
+
+
+def test_values_that_a_cast_would_make_up_are_none(spark: Any) -> None:
+    """CON-1: no time of day becomes one of today, no year is beyond the calendar, no fraction is cut off."""
+    made = [
+        f"(SELECT CAST({cast('v', landed_as, kind)} AS STRING) FROM (SELECT {value} AS v)) AS c{number}"
+        for number, (landed_as, kind, value, _) in enumerate(CASTS)
+    ]
+    found = list(spark.sql(f"SELECT {', '.join(made)}").first())
+    assert dict(zip(CASTS, found, strict=True)) == {case: case[3] for case in CASTS}
 
 
 def test_no_dictionary_is_begun_of_what_is_distinct(spark: Any, contract: Contract, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def landed(tmp_path: Path, of: Contract, *rows: str) -> pa.Table:
         ("BIGINT", ("1", "null", "-9223372036854775808"), pa.int64(), [1, None, -(2**63)]),
         ("BIGINT", ("9223372036854775808",), pa.decimal128(38, 0), [Decimal(2**63)]),
         ("DECIMAL(38,2)", (str(BIG), "1.00"), pa.decimal128(38, 2), [BIG, Decimal("1.00")]),
+        ("DECIMAL(19,2)", ("12345678901234567.12", "0.5"), pa.string(), ["12345678901234567.12", "0.5"]),
         ("DOUBLE", ("0.5", "1.25E300"), pa.float64(), [0.5, 1.25e300]),
         ("DOUBLE", ("0.5", '"NaN"'), pa.string(), ["0.5", "NaN"]),
         ("BOOLEAN", ("true", "false"), pa.bool_(), [True, False]),
@@ -61,6 +62,15 @@ def test_values_come_back_as_they_landed(
     assert table.schema.field("c").type == arrow
     assert table["c"].to_pylist() == expected
     assert table[KEPT].to_pylist() == rows
+
+
+def test_names_that_differ_by_case_alone_are_in_files_of_their_own(tmp_path: Path) -> None:
+    """Two files of a vendor spelled a column each its way; Spark would refuse both in one."""
+    rows = ['{"id": 1, "extra:Colour": "red"}', '{"id": 2, "extra:colour": "blue"}', '{"id": 3}']
+    kept.land_kept(contract(column("id", "BIGINT")), rows, str(tmp_path), b"key")
+    files = [pq.read_table(file) for file in sorted(tmp_path.glob("*.parquet"))]
+    assert [file["id"].to_pylist() for file in files] == [[1, 3], [2]]
+    assert [set(file.column_names) - {KEPT, "id"} for file in files] == [{"extra:Colour"}, {"extra:colour"}]
 
 
 def test_columns_are_those_of_todays_contract(tmp_path: Path) -> None:

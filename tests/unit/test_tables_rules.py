@@ -10,11 +10,11 @@ from tests.unit.test_tables import CONTRACTS, every_table
 PROMISED = {
     "bronze.behavior_events": "event_ts_in_calendar event_type_known event_ts_not_future volume_as_usual? "
     "rows_as_the_source_says",
-    "bronze.customers": "email_wellformed segment_known",
-    "bronze.order_items": "quantity_positive unit_price_not_negative discount_within_line volume_as_usual? "
-    "rows_as_the_source_says prices_as_the_source_says",
+    "bronze.customers": "customer_id_is_a_customer email_wellformed segment_known",
+    "bronze.order_items": "quantity_positive unit_price_not_negative discount_within_line amount_within_reach "
+    "volume_as_usual? rows_as_the_source_says prices_as_the_source_says",
     "bronze.orders": "order_ts_in_calendar status_known currency_known volume_as_usual? rows_as_the_source_says",
-    "bronze.products": "list_price_not_negative currency_known",
+    "bronze.products": "product_id_is_a_product list_price_not_negative currency_known",
     "gold.dim_customer": "segment_known has_rows one_current_version versions_do_not_overlap unknown_member_present "
     "valid_from_before_valid_to customer_sk_unique",
     "gold.dim_date": "every_day_of_six_years date_key_unique",

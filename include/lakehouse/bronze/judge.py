@@ -14,10 +14,17 @@ from lakehouse.bronze.drift import as_json, discard_sql, extra_sql, unknown
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.ingest.feed import FAULT
 from lakehouse.ingest.landing import EXTRA, KEPT
+from lakehouse.repeats import WHOLE
 from lakehouse.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+#: What there is of days and moments.
+_CALENDAR = {
+    "DATE": (">= DATE'0001-01-01'", "<= DATE'9999-12-31'"),
+    "TIMESTAMP": (">= TIMESTAMP'0001-01-01T00:00:00Z'", "<= TIMESTAMP'9999-12-31T23:59:59.999999Z'"),
+}
 
 
 def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[str, str]) -> DataFrame:
@@ -29,16 +36,16 @@ def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[st
     # Name in the table, type, name as landed ("" where the source did not give it).
     columns = [(c.name, c.type, c.name if c.name in landed.columns else "") for c in contract.columns]
     columns += [(name, kind, EXTRA + name if name in more else "") for name, kind in grown.items()]
+    is_of = dict(landed.dtypes)
     casts = [
-        f"try_cast({quote(given)} AS {kind}) AS {quote(name)}" if given else f"CAST(NULL AS {kind}) AS {quote(name)}"
+        f"{cast(given, is_of[given], kind) if given else f'CAST(NULL AS {kind})'} AS {quote(name)}"
         for name, kind, given in columns
     ]
-    is_of = dict(landed.dtypes)
     types = [
-        (f"{name}_type", _type_fault(given, kind))
+        (f"{name}_type", f"{quote(given)} IS NOT NULL AND {cast(given, is_of[given], kind)} IS NULL")
         for name, kind, given in columns
         # What has the type already cannot fail to become it.
-        if given and is_of[given] != kind.lower().replace(" ", "")
+        if given and not _is(is_of[given], kind)
     ]
     whole = ", ".join(f"{quote(name)} AS {quote(_shown(name, contract))}" for name in landed.columns)
     row = KEPT if KEPT in landed.columns else as_json(whole)
@@ -58,11 +65,12 @@ def judged(landed: DataFrame, contract: Contract, source: Source, grown: dict[st
         for rule in contract.row_rules
         if rule.disposition == "quarantine"
     ]
-    names = [quote(name) for name, _, _ in columns]
+    names_of = [name for name, _, _ in columns]
+    names = [quote(name) for name in names_of]
     return typed.selectExpr(
         *names,
         "_extra",
-        f"{row_hash([c.name for c in contract.columns], [*grown, '_extra'])} AS _row_hash",
+        f"{row_hash([*names_of, '_extra'])} AS _row_hash",
         f"_unread IS NOT NULL OR _mistyped OR {_any(faults)} AS _faulty",
         # Of a row that could not be read, nothing else can be said: that its columns are null is no fault of theirs.
         f"IF(_unread IS NULL, concat(_type_reasons, {_array(faults)}), array(_unread)) AS _reasons",
@@ -77,22 +85,44 @@ def _shown(name: str, contract: Contract) -> str:
     return name if any(column.name == own for column in contract.columns) else own
 
 
-def row_hash(columns: list[str], more: list[str]) -> str:
-    """SQL of a row's content hash. Spark's hash skips nulls, so a null mask keeps (null, 1) and (1, null) apart.
+def row_hash(columns: list[str]) -> str:
+    """SQL of a row's content hash: of its values and of the names of the columns that have one, in the order of names.
 
-    `more` are columns beyond the contract: a row without values there has the hash it had before they came.
+    So a row has the same hash before a column comes that it has no value in, after one goes that it had none in, and
+    whatever the order the contract has its columns in: read again, it is the row that is there (ING-2).
     """
-    names = [quote(name) for name in columns]
-    mask = ", ".join(f"IF({name} IS NULL, '1', '0')" for name in names)
-    whole = " AND ".join(f"{name} IS NOT NULL" for name in names)
-    beyond = [f"IF({quote(n)} IS NULL, NULL, concat({literal(n + '=')}, {quote(n)}))" for n in more]
-    # Most rows have no null, and making the mask costs as much as all the rest.
-    mask = f"IF({whole}, {literal('0' * len(names))}, concat({mask}))"
-    return f"xxhash64({', '.join([*names, mask, *beyond])})"
+    ordered = sorted(columns)
+    # Spark's hash skips nulls; the names keep (null, 1) and (1, null) apart. `_extra` is null in most tables.
+    whole = " AND ".join(f"{quote(name)} IS {'NULL' if name == '_extra' else 'NOT NULL'}" for name in ordered)
+    all_names = literal(",".join(name for name in ordered if name != "_extra"))
+    given = ", ".join(f"IF({quote(name)} IS NULL, NULL, {literal(name)})" for name in ordered)
+    # Most rows have no null, and to put the names together costs as much as all the rest.
+    return f"xxhash64({', '.join(map(quote, ordered))}, IF({whole}, {all_names}, concat_ws(',', {given})))"
 
 
-def _type_fault(name: str, spark_type: str) -> str:
-    return f"{quote(name)} IS NOT NULL AND try_cast({quote(name)} AS {spark_type}) IS NULL"
+def cast(name: str, landed: str, kind: str) -> str:
+    """SQL of the landed column `name`, of the Spark type `landed`, as `kind`; null for a value that is none.
+
+    Stricter than Spark's own cast: no time of day becomes one of today, no year is beyond the calendar (1 to 9999), no
+    fraction is cut off, and no exponent makes a decimal of a thousand digits.
+    """
+    value = quote(name)
+    made = f"try_cast({value} AS {kind})"
+    if _is(landed, kind):
+        return made
+    if kind in ("DATE", "TIMESTAMP"):
+        inside = " AND ".join(f"{made} {bound}" for bound in _CALENDAR[kind])
+        dated = rf"{value} RLIKE '^[\\s\\p{{Cntrl}}]*[+]?[0-9]{{4}}' AND " if landed == "string" else ""
+        return f"IF({dated}{inside}, {made}, NULL)"
+    if kind.startswith("DECIMAL") and landed == "string":
+        return f"IF({value} RLIKE '[eE][+-]?0*[1-9][0-9]{{3}}', NULL, {made})"
+    if kind in WHOLE and landed.startswith(("decimal", "double", "float")):
+        return f"IF({made} = {value}, {made}, NULL)"
+    return made
+
+
+def _is(landed: str, kind: str) -> bool:
+    return landed == kind.lower().replace(" ", "")
 
 
 def _any(faults: list[tuple[str, str]]) -> str:

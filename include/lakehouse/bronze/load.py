@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from lakehouse.bronze.judge import judged
+from lakehouse.bronze.judge import cast, judged
 from lakehouse.bronze.quarantine import known_before, rows_of_load, set_aside
 from lakehouse.bronze.seen import Seen
 from lakehouse.bronze.verdicts import record_verdicts
@@ -140,8 +140,11 @@ def _may_repeat(contract: Contract, source: Source, frames: Sequence[DataFrame])
         numbers = [frame.selectExpr(f"CAST({quote(key)} AS BIGINT) AS one") for frame in frames]
         if not _first(numbers, f"{surplus('one', '{rows}')} > 0"):
             return False
-    cast = [f"try_cast({quote(column.name)} AS {column.type})" for column in columns]
-    hashes = [frame.selectExpr(f"xxhash64({', '.join(cast)}) AS one") for frame in frames]
+    hashes = []
+    for frame in frames:
+        is_of = dict(frame.dtypes)
+        made = [cast(column.name, is_of[column.name], column.type) for column in columns]
+        hashes.append(frame.selectExpr(f"xxhash64({', '.join(made)}) AS one"))
     return _first(hashes, "(SELECT count(*) > count(DISTINCT one) FROM {rows})")
 
 

@@ -153,6 +153,8 @@ def _open(table: str, batch: str, rule: str, row: str, *, rows: bool = False) ->
         raise NothingChosen(
             f"Quarantine holds no open row of {table} like that.", "See `lakehouse quarantine list --status all`."
         )
+    if row and len(found) > 1:
+        raise NothingChosen(f"Several open rows begin with '{row}'.", "Give more of the id.")
     return found
 
 

@@ -112,9 +112,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Scd2:
-    """How versions of a key are built. `opens_at` "" starts the first version at its own change."""
+    """How versions of a key are built. `opens_at` "" starts the first version at its own change.
 
+    A version is a stretch in which `tracked` stay the same; of what is `carried` it has the last values of its time.
+    """
+
+    key: tuple[str, ...]
     tracked: tuple[str, ...]
+    carried: tuple[str, ...]
     surrogate_key: str
     opens_at: str = ""
     unknown_member: dict[str, Any] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from lakehouse.contracts.properties import moment
 #: Columns that every versioned dimension has, and the type of each.
 VALIDITY = {"valid_from": "TIMESTAMP", "valid_to": "TIMESTAMP", "is_current": "BOOLEAN"}
 _REQUIRED = {"surrogateKey", "tracked"}
-_OPTIONAL = {"opensAt", "unknownMember"}
+_OPTIONAL = {"key", "opensAt", "unknownMember"}
 
 Complain = Callable[[str, str, str], None]
 
@@ -45,6 +45,13 @@ def read_scd2(value: Any, columns: list[Column], key: tuple[str, ...], complain:
         )
     if tracked is not None and (not isinstance(tracked, list) or not tracked or set(map(str, tracked)) - set(types)):
         fault("tracked", "scd2.tracked does not list columns of this contract", "List the columns that open a version.")
+    machine = {*VALIDITY, str(surrogate)}
+    other = [name for name in types if name not in machine and name not in map(str, tracked or ())]
+    own = value.get("key", other if len(other) == 1 else None)
+    if own is None:
+        fault("key", f"{', '.join(other) or 'no column'}: which of them is the key", "Add scd2.key: [columns].")
+    elif not isinstance(own, list) or not own or set(map(str, own)) - set(other):
+        fault("key", "scd2.key does not list columns that are not tracked", "List the columns of the business key.")
     unknown = value.get("unknownMember") or {}
     if not isinstance(unknown, dict) or set(unknown) - set(types):
         fault("unknownMember", "scd2.unknownMember names no column of this contract", "Map its columns to values.")
@@ -53,6 +60,7 @@ def read_scd2(value: Any, columns: list[Column], key: tuple[str, ...], complain:
             moment(value["opensAt"])
         except ValueError as error:
             fault("opensAt", f"scd2.opensAt: {error}", "Write ISO 8601, e.g. 1900-01-01T00:00:00Z.")
-    if faults or not isinstance(tracked, list):
+    if faults or not isinstance(tracked, list) or not own:
         return None
-    return Scd2(tuple(tracked), str(surrogate), str(value.get("opensAt") or ""), dict(unknown))
+    carried = tuple(name for name in other if name not in own)
+    return Scd2(tuple(own), tuple(tracked), carried, str(surrogate), str(value.get("opensAt") or ""), dict(unknown))

@@ -11,7 +11,8 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts.model import Column, Contract
@@ -30,19 +31,44 @@ class _Number(str):
     """A number as it is spelled: reading it as a float would lose digits."""
 
 
+@dataclass
+class _Group:
+    """Rows that fit into one file, and its columns by their names in small letters."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
 def land_kept(contract: Contract, rows: Sequence[str], folder: str, key: bytes) -> None:
     """Write `rows` (each JSON as quarantine keeps it) to `folder`, which is emptied first; `key` is for new tokens."""
     forget(folder)
-    for number, start in enumerate(range(0, len(rows), ROWS)):
-        batch = _batch(contract, rows[start : start + ROWS], key)
+    for number, some in enumerate(_apart(rows)):
+        batch = _batch(contract, [row for row, _ in some], [content for _, content in some], key)
         write_slice(iter([batch]), f"{folder}/kept-{number:05}.parquet")
     finish(folder)
 
 
-def _batch(contract: Contract, rows: Sequence[str], key: bytes) -> pa.RecordBatch:
+def _apart(rows: Sequence[str]) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """The rows and their content, so many together as make a file.
+
+    Of one file are no two names that differ by case alone: Spark takes them for one.
+    """
+    groups: list[_Group] = []
+    for row in rows:
+        content = json.loads(row, parse_int=_Number, parse_float=_Number)
+        names = {name.lower(): name for name in content}
+        group = next((g for g in groups if all(g.names.get(low, name) == name for low, name in names.items())), None)
+        if group is None:
+            groups.append(group := _Group())
+        group.names |= names
+        group.rows.append((row, content))
+    for group in groups:
+        yield from (group.rows[start : start + ROWS] for start in range(0, len(group.rows), ROWS))
+
+
+def _batch(contract: Contract, rows: Sequence[str], read: Sequence[dict[str, Any]], key: bytes) -> pa.RecordBatch:
     import pyarrow as pa
 
-    read = [json.loads(row, parse_int=_Number, parse_float=_Number) for row in rows]
     names = list(dict.fromkeys(name for row in read for name in row))
     own = {column.name: column for column in contract.columns if column.name in names}
     # What the contract did not know when the row landed is there under its source's name.
@@ -72,7 +98,7 @@ def _array(values: list[Any], column: Column | None) -> pa.Array:
         return pa.array([None if v is None else _bytes(v) for v in values], pa.binary())
     if wanted != "STRING" and there:
         if all(isinstance(v, _Number) for v in there):
-            return _numbers(values, there)
+            return _numbers(values, there, wanted)
         if all(isinstance(v, bool) for v in there):
             return pa.array(values, pa.bool_())
         if all(isinstance(v, list) for v in there):
@@ -81,8 +107,11 @@ def _array(values: list[Any], column: Column | None) -> pa.Array:
     return pa.array([None if v is None else _text(v) for v in values], pa.string())
 
 
-def _numbers(values: list[Any], there: list[_Number]) -> pa.Array:
-    """Integers; decimals where all have the same number of places, as a decimal column writes them; else doubles."""
+def _numbers(values: list[Any], there: list[_Number], wanted: str) -> pa.Array:
+    """Integers; decimals where all have the same number of places, as a decimal column writes them; else doubles.
+
+    Where decimals are wanted it is text instead of doubles, which have no more than 15 digits.
+    """
     from decimal import Decimal
 
     import pyarrow as pa
@@ -93,6 +122,8 @@ def _numbers(values: list[Any], there: list[_Number]) -> pa.Array:
     exact = len(places) == 1 and all(re.fullmatch(r"-?[\d.]+", v) and sum(map(str.isdigit, v)) <= 38 for v in there)
     if exact:
         return pa.array([None if v is None else Decimal(v) for v in values], pa.decimal128(38, places.pop()))
+    if wanted.startswith("DECIMAL"):
+        return pa.array([None if v is None else str(v) for v in values], pa.string())
     return pa.array([None if v is None else float(v) for v in values], pa.float64())
 
 

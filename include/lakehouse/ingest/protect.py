@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 
 def protect(values: pa.Array, column: Column, key: bytes) -> pa.Array:
-    """`values` with each distinct one replaced by its token or mask; nulls stay null. In and out: strings."""
+    """`values` with each distinct one replaced by its token or mask; nulls stay null. In and out: strings.
+
+    A blank becomes null: under a token or a mask, nobody could tell it from a value any more.
+    """
     import pyarrow as pa
 
     encoded = values.cast(pa.string()).dictionary_encode()
     swap = _mask if column.protect == "mask" else _tokeniser(column, key)
-    replaced = [None if value is None else swap(value) for value in encoded.dictionary.to_pylist()]
+    replaced = [swap(value) if value and not value.isspace() else None for value in encoded.dictionary.to_pylist()]
     return pa.DictionaryArray.from_arrays(encoded.indices, pa.array(replaced, pa.string())).cast(pa.string())
 
 

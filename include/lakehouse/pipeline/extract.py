@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -71,9 +71,11 @@ def extract(contract: Contract, run: Run, connect: Connect, pii_key: Callable[[]
         try:
             feed = open_feed(contract, source, connection)
             folder = paths.landing(contract.name, batch_id, load)
-            known = earlier[-1].deliveries if earlier else ()
-            # A retry that knows of no delivery looks again: what was missing may have come.
-            taken = known or due_deliveries(feed.deliveries(), events, batch_id)
+            known, there = earlier[-1].deliveries if earlier else (), feed.deliveries()
+            # A retry looks again where it knows of no delivery, for what was missing may have come, and where one was
+            # sent again meanwhile: of this load nothing is published, and what it is now is there to be taken.
+            again = not known or _sent_again(known, there)
+            taken = due_deliveries(there, events, batch_id) if again else known
             batch = replace(batch, deliveries=taken)
             if not earlier or taken != known:
                 # The plan of an attempt that found nothing has no slice of them.
@@ -87,6 +89,12 @@ def extract(contract: Contract, run: Run, connect: Connect, pii_key: Callable[[]
         _check_delivery(contract, source, batch, rows)
         log.get().info("extracted", rows=rows, deliveries=len(taken))
         return batch.with_counts(extracted=rows)
+
+
+def _sent_again(known: Sequence[str], there: Sequence[str]) -> bool:
+    """Whether of `known` deliveries some are not there any more, and each of these is under another ETag."""
+    gone, keys = set(known) - set(there), {name.rpartition("#")[0] for name in there}
+    return bool(gone) and all(name.rpartition("#")[0] in keys for name in gone)
 
 
 def _check_delivery(contract: Contract, source: Source, batch: Batch, rows: int) -> None:

@@ -35,6 +35,7 @@ def publish(batches: Sequence[Batch], redo: Redo) -> list[Batch]:
         if redone & batch.consumed.keys():
             batch = _again(batch, redo, done)
             redone.add(batch.table)
+        batch = _consuming(batch, done)
         for attempt in range(ATTEMPTS):
             try:
                 done[batch.table] = _one(batch)
@@ -60,6 +61,37 @@ def _again(batch: Batch, redo: Redo, done: Mapping[str, Batch]) -> Batch:
     return redo(batch, {name: replace(b, empty=True) for name, b in done.items()})
 
 
+def _consuming(batch: Batch, done: Mapping[str, Batch]) -> Batch:
+    """`batch` on record as having read its group's tables at the versions that their candidates became.
+
+    A candidate counts as the version after the one it was branched from, and OPTIMIZE may have come in between.
+    """
+    from lakehouse.delta import Branch
+
+    became = {
+        name: done[name].counts["version"]
+        for name, version in batch.consumed.items()
+        if name in done and done[name].branch and version == Branch.from_json(done[name].branch).base_version + 1
+    }
+    return replace(batch, consumed={**batch.consumed, **became})
+
+
+def _check_unchanged(batch: Batch, latest: int) -> None:
+    """Raise PublishConflict where somebody published rows since a batch without a change was computed.
+
+    On record it would stand for the table as it is now, which nobody compared with its inputs.
+    """
+    from lakehouse.delta import Branch, PublishConflict, changed_since
+
+    base = Branch.from_json(batch.branch).base_version if batch.branch else latest
+    path = paths.table(batch.table)
+    if not batch.windows and changed_since(path, base, latest):
+        raise PublishConflict(
+            f"{path}: version {latest} came before a batch was published that found nothing to change in {base}.",
+            "Work and audit again on a branch of the table as it is now.",
+        )
+
+
 def _one(batch: Batch) -> Batch:
     from lakehouse.delta import Branch, drop_branch, fast_forward, latest_version
 
@@ -69,6 +101,7 @@ def _one(batch: Batch) -> Batch:
         if batch.empty:
             if not batch.windows and not batch.branch:
                 return batch.with_counts(version=version)
+            _check_unchanged(batch, version)
         else:
             published = fast_forward(
                 Branch.from_json(batch.branch), batch.transaction, batch.load, _metadata(batch), expected=batch.audited

@@ -18,7 +18,7 @@ from lakehouse.ingest.kept import land_kept
 from lakehouse.ingest.landing import is_whole, rows_in
 from lakehouse.ledger.events import Event
 from lakehouse.ledger.state import next_load
-from lakehouse.ledger.windows import Window, subtract
+from lakehouse.ledger.windows import Window, difference, subtract
 from lakehouse.pipeline.batch import Batch, Run, new_attempt, replay_batch_id
 from lakehouse.pipeline.events import event_of
 from lakehouse.pipeline.gate import gate
@@ -54,7 +54,14 @@ def loads_of(contract: Contract, batch: str = "", window: Window | None = None) 
         if len({event.batch_id for event in found}) > 1:
             raise LoadUnknown(f"Several batches of {contract.name} begin with '{batch}'.", "Give more of the id.")
     if window:
-        found = [event for event in found if subtract(window, event.windows) != [window]]
+        published = [span for event in found if event.event == "published" for span in event.windows]
+        found = [
+            event
+            for event in found
+            if subtract(window, event.windows) != [window]
+            # What died on the way, and was loaded by another load since, is no load to be replayed.
+            and (event.event == "published" or difference(event.windows, published))
+        ]
     if not found:
         meant = f"batch '{batch}'" if batch or not window else f"({window.low.isoformat()}, {window.high.isoformat()}]"
         raise LoadUnknown(

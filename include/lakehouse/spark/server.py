@@ -12,6 +12,7 @@ from pathlib import Path
 from lakehouse import aws
 from lakehouse.spark.classes import shared_classes
 from lakehouse.spark.jars import resolve_jars, spark_environment, spark_home
+from lakehouse.spark.session import MEANING
 from lakehouse.spark.skew import SKEW
 
 #: The server's main class; it ships with pyspark.
@@ -29,8 +30,7 @@ FEW_CORES: dict[str, str] = {
 SESSION_CONF: dict[str, str] = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.ansi.enabled": "true",
+    **MEANING,
     # The default, INT96, cannot tell a time after 2262 to readers that count nanoseconds; valid_to is in 9999.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # Nobody here reads how large Parquet's pages are, and counting it is a tenth of a write.

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: to name it.
 USER = "lakehouse"
 
+#: What statements mean, on whosever server they run: times are UTC, and what overflows is an error (MOD-4).
+MEANING = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
+
 #: Seconds: an open port, then a server that speaks.
 PORT_TIMEOUT, SPEAK_TIMEOUT = 3.0, 6.0
 
@@ -71,7 +74,7 @@ def connect(job: str, session_id: str | None = None, endpoint: str = "") -> Spar
     Raises SparkUnavailable within about 10 seconds where no server answers, and at once where the token is refused.
     """
     spark = driver.new_session() if driver.submitted() else _remote(session_id, endpoint)
-    for name, value in SKEW.items():
+    for name, value in {**MEANING, **SKEW}.items():
         spark.conf.set(name, value)
     spark.addTag("".join(c if c.isalnum() or c in "._-" else "_" for c in job))
     return spark

@@ -19,7 +19,7 @@ from lakehouse.transform.spans import Span
 from lakehouse.transform.sql import TransformSql
 
 #: Types whose values are no literals: no ranges can be told of them.
-_NESTED = ("ARRAY", "MAP", "STRUCT")
+_NESTED = ("ARRAY", "MAP", "STRUCT", "BINARY")
 
 
 @dataclass(frozen=True)
@@ -169,5 +169,4 @@ def by_key(contract: Contract, handle: Handle) -> bool:
 def natural_key(contract: Contract) -> tuple[str, ...]:
     """The business key of a versioned dimension."""
     assert contract.scd2
-    machine = {contract.scd2.surrogate_key, "valid_from", "valid_to", "is_current", *contract.scd2.tracked}
-    return tuple(column.name for column in contract.columns if column.name not in machine)
+    return contract.scd2.key

@@ -22,15 +22,14 @@ def versions_sql(contract: Contract, scd2: Scd2, history: str, resumed: bool = F
     With `resumed` the history of some keys begins with a version that is there: `_resumed` is its `valid_from`, and
     null for all other rows.
     """
-    machine = {scd2.surrogate_key, "valid_from", "valid_to", "is_current"}
-    attributes = [c.name for c in contract.columns if c.name not in machine]
-    key = [name for name in attributes if name not in scd2.tracked]
-    keys, order = ", ".join(map(quote, key)), "valid_from, _sequence"
+    keys, order = ", ".join(map(quote, scd2.key)), "valid_from, _sequence"
+    attributes = [*scd2.tracked, *scd2.carried]
     # xxhash64 skips nulls; the mask keeps (null, 'a') and ('a', null) apart. A deletion is a state of its own.
     state = f"struct({', '.join(map(quote, scd2.tracked))}, _deleted)"
-    latest = ", ".join(f"max_by({quote(n)}, struct({order})) AS {quote(n)}" for n in scd2.tracked)
-    first = f"CAST({literal(scd2.opens_at)} AS TIMESTAMP)" if scd2.opens_at else "valid_from"
-    outputs = ", ".join(_output(c.name, scd2, key) for c in contract.columns)
+    latest = ", ".join(f"max_by({quote(n)}, struct({order})) AS {quote(n)}" for n in attributes)
+    # The first version opens no later than with its first change.
+    first = f"least(CAST({literal(scd2.opens_at)} AS TIMESTAMP), valid_from)" if scd2.opens_at else "valid_from"
+    outputs = ", ".join(_output(c.name, scd2) for c in contract.columns)
     # What is resumed opened when it did, be it the first version or a later one.
     opens, resumes = ("coalesce(_resumed, {})", "max(_resumed) AS _resumed, ") if resumed else ("{}", "")
     unknown = ", ".join(f"CAST({_unknown(c.name, scd2)} AS {c.type}) AS {quote(c.name)}" for c in contract.columns)
@@ -47,7 +46,7 @@ WITH moments AS (  -- of several changes at one moment the last one is the state
   SELECT {keys}, _run, min(valid_from) AS valid_from, bool_or(_deleted) AS _deleted, {resumes}{latest}
   FROM runs GROUP BY {keys}, _run
 ), versions AS (
-  SELECT {keys}, {", ".join(map(quote, scd2.tracked))}, _deleted,
+  SELECT {keys}, {", ".join(map(quote, attributes))}, _deleted,
     {opens.format(f"IF(_run = 1, {first}, valid_from)")} AS valid_from, valid_from AS {CHANGED},
     lead(valid_from) OVER (PARTITION BY {keys} ORDER BY valid_from) AS _next
   FROM states
@@ -55,9 +54,9 @@ WITH moments AS (  -- of several changes at one moment the last one is the state
 SELECT {outputs}, {CHANGED} FROM versions WHERE NOT _deleted{member}"""
 
 
-def _output(name: str, scd2: Scd2, key: list[str]) -> str:
+def _output(name: str, scd2: Scd2) -> str:
     computed = {
-        scd2.surrogate_key: f"xxhash64({', '.join(map(quote, key))}, valid_from)",
+        scd2.surrogate_key: f"xxhash64({', '.join(map(quote, scd2.key))}, valid_from)",
         "valid_to": f"coalesce(_next, CAST({literal(END_OF_TIME)} AS TIMESTAMP))",
         "is_current": "_next IS NULL",
     }

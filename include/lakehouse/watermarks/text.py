@@ -14,6 +14,6 @@ def read(text: str | None) -> datetime | None:
     """The moment that `text` tells, without a zone in UTC; None where it tells none, as when a hand has been at it."""
     try:
         value = datetime.fromisoformat(text or "")
-    except ValueError:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -102,8 +102,12 @@ class _Files:
 
     def _key(self, path: Path) -> str:
         key = path.relative_to(self.root).as_posix()
-        if not key.isprintable():
-            raise StoreUnreadable(f"A file in {path.parent} has a name that is no text.", "Rename it or take it away.")
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            raise StoreUnreadable(
+                f"A file in {path.parent} has a name that is no text.", "Rename it or take it away."
+            ) from None
         return key
 
     def opened(self, key: str, etag: str) -> tuple[BinaryIO, int]:
