@@ -1,7 +1,7 @@
 """Which tables are not what their folders say: fingerprints on record against contract and SQL as they are (OPS-8).
 
-And what it costs to restate them: every table that reads them, with its rows and files. Reads the ledger and Delta
-logs; no Spark, nothing is changed.
+Which are computed in full, and not by what changed in the tables they read, is told too; and what it costs to restate
+them: every table that reads them, with its rows and files. Reads ledger and Delta logs; no Spark, nothing is changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lakehouse.manifest import Entry, Manifest
 
 @dataclass(frozen=True)
 class Stale:
-    """One table that is to be made anew, and its size today."""
+    """One table that is to be made anew, or is by its next run, and its size today."""
 
     table: str
     #: What changed in its own folder: new, contract, sql. None of it: only what it reads is stale.
@@ -29,16 +29,19 @@ class Stale:
     rows: int
     files: int
     bytes: int
+    #: Why its next run computes it in full; "" where it follows what changes.
+    in_full: str = ""
 
     def to_row(self) -> dict[str, Any]:
         """As one flat, JSON-ready row."""
-        why = " and ".join(self.reasons) or "reads a stale table"
-        row = {"table": self.table, "why": why, "because": ", ".join(self.because)}
+        why = " and ".join(self.reasons) or ("reads a stale table" if self.because else "")
+        row = {"table": self.table, "why": why, "because": ", ".join(self.because), "in_full": self.in_full}
         return {**row, "rows": self.rows, "files": self.files, "bytes": self.bytes}
 
 
 def stale(manifest: Manifest, entries: Sequence[Entry] | None = None) -> list[Stale]:
-    """Tables (of `entries`; default: all) whose folder changed since they were last published, and all their readers.
+    """Tables (of `entries`; default: all) whose folder changed since they were last published, all their readers, and
+    those of `entries` that their next run computes in full.
 
     Inputs come before their readers. A table that was never published is stale, but makes no reader stale: there is
     nothing to restate. Raises ContractError or SqlError for a folder that cannot be read.
@@ -55,10 +58,34 @@ def stale(manifest: Manifest, entries: Sequence[Entry] | None = None) -> list[St
     for entry in manifest.entries:
         because = tuple(sorted((_read(manifest, entry) - {entry.name}) & roots))
         reasons = changed[entry.name] if entry.name in chosen else ()
-        if reasons or (because and changed[entry.name] != ("new",)):
+        in_full = _in_full(entry.name, events.get(entry.name, [])) if entry.name in chosen else ""
+        if reasons or in_full or (because and changed[entry.name] != ("new",)):
             stats = table_stats(paths.table(entry.name))
-            found.append(Stale(entry.name, reasons, because, stats.rows, stats.files, stats.bytes))
+            found.append(Stale(entry.name, reasons, because, stats.rows, stats.files, stats.bytes, in_full))
     return found
+
+
+def _in_full(table: str, events: Sequence[Event]) -> str:
+    """Why the next run of a computed table does not follow what changed; "" where it does, or lacks an input yet.
+
+    That small inputs are read in full all the same, for it costs less, is no reason here.
+    """
+    from lakehouse.delta import latest_version
+    from lakehouse.transform import increment
+    from lakehouse.transform.inputs import InputMissing, resolve
+    from lakehouse.transform.sql import parse_transform
+
+    contract = load_contract(paths.contract_folder(table))
+    if contract.source:
+        return ""
+    transform = parse_transform(contract.path.parent)
+    try:
+        inputs = resolve(table, transform.reads, {})
+    except InputMissing:
+        return ""
+    last, latest = last_published(list(events)), latest_version(paths.table(table))
+    found = increment.plan(contract, transform, inputs, last, latest, 0)
+    return found if isinstance(found, str) else ""
 
 
 def _changed(entry: Entry, events: Iterable[Event]) -> tuple[str, ...]:

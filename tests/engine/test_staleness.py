@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from lakehouse import ledger, manifest
+from lakehouse import ledger, manifest, paths
 from lakehouse.cli.main import app
 from lakehouse.config import PROJECT, settings
 from lakehouse.contracts import load_contract
+from lakehouse.delta import create_table
 from lakehouse.ledger.events import Event
+from lakehouse.pipeline.spec import table_spec
 from lakehouse.staleness import Stale, stale
 from lakehouse.transform.sql import parse_transform
 
@@ -90,6 +93,28 @@ def test_the_command_lists_them(tables: Path):
     told = CliRunner().invoke(app, ["plan", "--output", "json"])
     assert told.exit_code == 0
     assert json.loads(told.stdout)[0] == {
-        "table": "silver.orders", "why": "sql", "because": "", "rows": 0, "files": 0, "bytes": 0,
+        "table": "silver.orders", "why": "sql", "because": "", "in_full": "", "rows": 0, "files": 0, "bytes": 0,
     }  # fmt: skip
     assert "tables, 0 rows" in CliRunner().invoke(app, ["plan"]).stdout
+
+
+def test_a_table_that_cannot_follow_changes_is_told_with_the_reason(tables: Path):
+    for name in ("bronze.orders", "bronze.fx_rates", "silver.exchange_rates", "silver.orders", "bronze.order_items"):
+        contract = load_contract(tables / name.replace(".", "/"))
+        create_table(paths.table(name), table_spec(contract))
+    assert found("silver.orders")["silver.orders"].in_full.endswith(" was not read before")
+    orders = tables / "silver" / "orders"
+    read = dict.fromkeys(parse_transform(orders).reads, 0)
+    ledger.append(replace(published(orders), consumed=read, load=2))
+    assert found("silver.orders") == {}
+    shutil.copytree(tables / "silver" / "exchange_rates", tables / "silver" / "sampled")
+    folder = tables / "silver" / "sampled"
+    file = folder / "contract.odcs.yaml"
+    file.write_text(file.read_text().replace("exchange_rates", "sampled"))
+    sql = (folder / "transform.sql").read_text()
+    (folder / "transform.sql").write_text(f"SELECT * FROM (\n{sql}\n) AS all_of_it LIMIT 10\n")
+    create_table(paths.table("silver.sampled"), table_spec(load_contract(folder)))
+    ledger.append(published(folder))
+    (one,) = found("silver.sampled").values()
+    assert (one.reasons, one.because, one.to_row()["why"]) == ((), (), "")
+    assert one.in_full == "its SQL does not say which keys a change touches; declare them as affectedKeys"

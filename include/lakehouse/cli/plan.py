@@ -12,10 +12,10 @@ SELECTOR = typer.Argument(help="Changes of these tables only: bronze.*, silver.o
 
 
 def plan(selector: Annotated[str, SELECTOR] = "*", output: Output = Format.table) -> None:
-    """Tables that are not what their folders say, and every table that reads them, with rows and files.
+    """Tables that are not what their folders say, every table that reads them, and those computed in full, with sizes.
 
-    Silver and gold of the list are computed anew by their next run. A bronze table is loaded by its new contract from
-    then on; what it holds stays as it was judged.
+    Silver and gold of the list are computed anew by their next run: by what changed, or whole, where `in_full` says
+    why. A bronze table is loaded by its new contract from then on; what it holds stays as it was judged.
     """
     from lakehouse import manifest
     from lakehouse.staleness import stale
