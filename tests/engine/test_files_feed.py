@@ -122,6 +122,14 @@ def test_identical_lines_are_numbered_within_their_object(
         assert Counter((r.get("SKU"), r.get("note"), r["n"]) for r in found if r["day"] == day) == wanted
 
 
+def test_lines_of_any_size_are_numbered(tmp_path: Path) -> None:
+    """DuckDB would need more for a cell of 20 MB than it may take."""
+    cell = "x" * 20_000_000
+    put(tmp_path, NAME, HEAD + f"A,1,{cell}\nB,1,{cell}\nA,1,{cell}\nA,1,{cell}y\n".encode())
+    found = [(r["SKU"], len(r["note"]) - len(cell), r["n"]) for r in rows(feed(tmp_path, occurrence="n"))]
+    assert found == [("A", 0, 1), ("B", 0, 1), ("A", 0, 2), ("A", 1, 1)]
+
+
 def test_a_protected_contract_shows_no_line(tmp_path: Path) -> None:
     line = "A,1,x,jane@example.com"
     found = read(tmp_path, NAME, HEAD + b"B,1,x\n" + line.encode() + b"\n", protect=True)
@@ -207,6 +215,14 @@ def test_a_folder_by_url(tmp_path: Path) -> None:
     put(tmp_path, "a b/2025-10-01.csv", HEAD)
     found = store(Folder("/elsewhere"), (tmp_path / "in").as_uri()).listed()
     assert [s.key for s in found] == ["a b/2025-10-01.csv"]
+
+
+def test_names_and_links_of_all_kinds_stop_nobody(tmp_path: Path) -> None:
+    """A link to itself leads nowhere; a space that does not break is a letter of a name like any other."""
+    put(tmp_path, "price\u00a0list/2025-10-01.csv", HEAD)
+    (tmp_path / "in" / "loop.csv").symlink_to("loop.csv")
+    (name,) = feed(tmp_path).deliveries()
+    assert name.startswith("price\u00a0list/2025-10-01.csv#")
 
 
 def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from lakehouse.pipeline.plan import due_windows
 from lakehouse.pipeline.publish import publish
 from lakehouse.pipeline.reconcile import reconciled_events
 from lakehouse.pipeline.watermark import WatermarkRefused, follow, set_watermark
+from lakehouse.watermarks.sqlite import SqliteStore, StoreBroken
 from tests.deltas import Lake
 
 TABLE, KEY = "bronze.orders", "snowflake_orders_max_ts"
@@ -147,6 +148,16 @@ def test_a_key_or_a_store_that_does_not_exist_is_named(orders: Any, monkeypatch:
         watermarks.store()
     monkeypatch.setattr(watermarks, "settings", lambda: replace(config.settings(), watermark_store="ssm"))
     assert isinstance(watermarks.store(), watermarks.SsmStore)
+
+
+def test_a_store_that_is_none_names_its_remedy(tmp_path: Path) -> None:
+    """ING-3: it holds nothing that the ledger does not tell."""
+    file = tmp_path / "broken" / "watermarks.db"
+    file.parent.mkdir()
+    file.write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreBroken, match=r"watermarks\.db cannot be read as a store") as told:
+        SqliteStore(file)
+    assert "watermarks rebuild" in told.value.remedy
 
 
 def test_text_that_is_no_moment_counts_as_none_and_is_written_anew(orders: Any) -> None:

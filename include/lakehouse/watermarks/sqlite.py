@@ -9,7 +9,12 @@ from datetime import datetime
 from pathlib import Path
 
 from lakehouse.clock import now
+from lakehouse.errors import LakehouseError
 from lakehouse.watermarks import text
+
+
+class StoreBroken(LakehouseError):
+    """The file is no store of watermarks, or not any more."""
 
 
 class SqliteStore:
@@ -28,6 +33,13 @@ class SqliteStore:
         try:
             with db:
                 yield db
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise StoreBroken(
+                f"{self.path} cannot be read as a store of watermarks: {error}.",
+                "Delete the file and type `lakehouse watermarks rebuild`: they follow from the ledger.",
+            ) from None
         finally:
             db.close()
 

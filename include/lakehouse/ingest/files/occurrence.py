@@ -5,6 +5,7 @@ A line that is in the object three times is three rows; in the same object sent 
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 #: What DuckDB may take before it goes to disk, where it has digests and positions only.
 MEMORY = "128MB"
+#: Bytes of one value that it may have at a time.
+LARGE = 2**18
 
 #: All but the first of identical lines: their position in the object, and their number.
 REPEATED = """
@@ -53,7 +56,7 @@ def _gather(db: duckdb.DuckDBPyConnection, batches: Iterator[pa.RecordBatch]) ->
     start = 0
     for batch in batches:
         columns = [f"c{number}" for number in range(batch.num_columns)]
-        plain = pa.RecordBatch.from_arrays(batch.columns, names=columns)
+        plain = pa.RecordBatch.from_arrays([_bounded(values) for values in batch.columns], names=columns)
         positions = pa.array(range(start, start + batch.num_rows), pa.int64())
         db.register("arrived", pa.Table.from_batches([plain.append_column("position", positions)]))
         # As JSON, in which no two lines are written alike.
@@ -61,6 +64,18 @@ def _gather(db: duckdb.DuckDBPyConnection, batches: Iterator[pa.RecordBatch]) ->
         db.execute(f"INSERT INTO lines SELECT position, md5_number({line}) FROM arrived")
         db.unregister("arrived")
         start += batch.num_rows
+
+
+def _bounded(values: pa.Array) -> pa.Array:
+    """`values` with a digest in the place of each text that DuckDB would need several times its size for."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(values.type) or (pc.max(pc.binary_length(values)).as_py() or 0) <= LARGE:
+        return values
+    large = pc.fill_null(pc.greater(pc.binary_length(values), LARGE), False)
+    digests = [hashlib.sha256(value.as_py().encode()).hexdigest() for value in values.filter(large)]
+    return pc.replace_with_mask(values, large, pa.array(digests, values.type))
 
 
 class _Repeated:

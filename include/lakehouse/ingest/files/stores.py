@@ -5,6 +5,7 @@ An ETag says which content a key had: S3's own, or size and time of the last cha
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -94,8 +95,10 @@ class _Files:
     def _found(self, path: Path) -> Iterator[Stored]:
         try:
             state = path.stat()
-        except FileNotFoundError:
-            return  # Taken away a moment ago, or a link that leads nowhere.
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP):
+                return  # Taken away a moment ago, or a link that leads nowhere.
+            raise StoreUnreadable(f"File {path} cannot be looked at: {error.strerror}.", "Let us read it.") from None
         if stat.S_ISREG(state.st_mode):
             moment = datetime.fromtimestamp(state.st_mtime, UTC)
             yield Stored(self._key(path), _tag(state), state.st_size, moment)
