@@ -28,10 +28,10 @@ WHOLE = PRICES
 
 #: Statements that Spark runs for each step of a second day's load.
 STATEMENTS = {
-    ORDERS: {"transform": 2, "dq_gate": 2},
-    EVENTS: {"transform": 2, "dq_gate": 2},
-    PRICES: {"transform": 3, "dq_gate": 2},
-    COMPUTED: {"transform": 3, "dq_gate": 4},
+    ORDERS: {"transform": 1, "dq_gate": 1},
+    EVENTS: {"transform": 1, "dq_gate": 1},
+    PRICES: {"transform": 2, "dq_gate": 1},
+    COMPUTED: {"transform": 3, "dq_gate": 3},
 }
 #: Steps of every table by the first word of their points; those of the engine below have tests of their own.
 COMMON = ("gate", "batch")
