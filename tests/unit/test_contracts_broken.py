@@ -147,6 +147,7 @@ BROKEN_BRONZE = {
         "written twice",
         "Keep one",
     ),
+    "cursor is a list": ("cursor: sent_at", "cursor: [sent_at]", "cursor: [", "is no column", "Name one of"),
     "unknown strategy": ("value: append", "value: upsert", "value: upsert", "'upsert'", "scd2"),
     "threshold": ("value: 0.1}", "value: plenty}", "plenty", "quarantineThreshold 'plenty'", "between 0 and 1"),
     "threshold over 1": ("value: 0.1}", "value: 10}", "value: 10", "quarantineThreshold '10'", "between 0 and 1"),

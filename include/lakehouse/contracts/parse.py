@@ -282,7 +282,7 @@ class _Reader:
 
     def _affected_keys(self, value: Any, names: set[str]) -> dict[str, dict[str, str]]:
         pairs = value.values() if isinstance(value, dict) else [None]
-        if all(isinstance(p, dict) and p and set(p.values()) <= names for p in pairs):
+        if all(isinstance(p, dict) and p and set(map(str, p.values())) <= names for p in pairs):
             return {str(table): dict(columns) for table, columns in value.items()}
         what = "affectedKeys does not map each input's columns to columns of this contract"
         self.problem(self._at_custom("affectedKeys"), what, "Write e.g. {silver.orders: {order_id: order_id}}.")

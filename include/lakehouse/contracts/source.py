@@ -64,7 +64,7 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
     for key in sorted(set(value) - _REQUIRED - _OPTIONAL):
         complain(key, f"source.{key} is unknown", f"Known: {', '.join(sorted(_REQUIRED | _OPTIONAL))}.")
         faults += 1
-    if value.get("cursor") is not None and value["cursor"] not in columns:
+    if value.get("cursor") is not None and str(value["cursor"]) not in columns:
         complain("cursor", f"cursor '{value['cursor']}' is no column of this contract", "Name one of its columns.")
         faults += 1
     faults += _kind_faults(value, columns, complain)

@@ -45,7 +45,7 @@ class RuleError(LakehouseError):
         """`reason` must quote no value of a row."""
         super().__init__(
             f"{contract.name}: rule {rule.name} could not be checked: {reason} ({contract.path}:{rule.line}).",
-            "Mend the rule there and run `lakehouse contracts check`, then run the gate again.",
+            "Mend the rule there and run `lakehouse contracts lint`, then run the gate again.",
         )
         self.rule = rule
 

@@ -19,6 +19,10 @@ class SqlError(LakehouseError):
     """A transform.sql that cannot be used."""
 
 
+#: What SQL may say of a table that it reads.
+_READ = ("this", "db", "catalog", "alias", "sample")
+
+
 @dataclass(frozen=True)
 class TransformSql:
     """A parsed transform: one SELECT that reads tables as layer.table."""
@@ -48,6 +52,7 @@ class TransformSql:
                 view = exp.alias_(view, table.name, table=True)
             else:
                 view.set("alias", table.args["alias"])
+            view.set("sample", table.args.get("sample"))
             table.replace(view)
         return tree.sql(dialect="spark")
 
@@ -84,6 +89,12 @@ def _parse(text: str, path: Path) -> TransformSql:
         raise SqlError(f"{path}:1: expected exactly one SELECT.", "Keep one query; the machine does the writing.")
     ctes = {cte.alias for cte in trees[0].find_all(exp.CTE)}
     for table in trees[0].find_all(exp.Table):
-        if not table.db and table.name not in ctes:
+        # A hint names tables by their aliases.
+        if not table.db and table.name not in ctes and not table.find_ancestor(exp.Hint):
             raise SqlError(f"{path}:1: table '{table.name}' has no layer.", "Write layer.table, e.g. silver.orders.")
+        if more := [name for name, said in table.args.items() if said and name not in _READ]:
+            raise SqlError(
+                f"{path}:1: {table.db}.{table.name} is read with {', '.join(more)}.",
+                "Read it by its name alone: joins in brackets and pivots go around (SELECT ...), the past is --as-of.",
+            )
     return TransformSql(path, trees[0], hashlib.sha256(text.encode()).hexdigest()[:16])
