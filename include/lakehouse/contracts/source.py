@@ -67,6 +67,10 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
     if value.get("cursor") is not None and str(value["cursor"]) not in columns:
         complain("cursor", f"cursor '{value['cursor']}' is no column of this contract", "Name one of its columns.")
         faults += 1
+    for key in ("emptyIsError", "missingIsError"):
+        if not isinstance(value.get(key, False), bool):
+            complain(key, f"source.{key} is '{value[key]}'", "Write true or false, without quotes.")
+            faults += 1
     faults += _kind_faults(value, columns, complain)
     policy = value.get("schemaPolicy", "keep")
     if policy not in get_args(SchemaPolicy):
@@ -105,8 +109,8 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
         lookback=lookback,
         chunk=chunk,
         watermark_key=key or re.sub(r"[^a-z0-9_-]+", "_", f"{value['connection']}_{value['object']}".lower()),
-        empty_is_error=bool(value.get("emptyIsError", False)),
-        missing_is_error=bool(value.get("missingIsError", False)),
+        empty_is_error=value.get("emptyIsError", False),
+        missing_is_error=value.get("missingIsError", False),
         schema_policy=policy,
         options=dict(value.get("options") or {}),
     )
