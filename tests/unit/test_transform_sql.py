@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse.transform.sql import SqlError, parse_query
+from lakehouse.config import PROJECT
+from lakehouse.contracts import load_contract
+from lakehouse.transform.columns import check_columns
+from lakehouse.transform.sql import SqlError, parse_query, parse_transform
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,15 @@ def test_what_would_get_lost_is_refused(sql: str, words: str) -> None:
 )
 def test_all_else_is_said_of_the_view(sql: str, wanted: str) -> None:
     assert parse_query(sql).over({"silver.a": "v"}) == wanted
+
+
+@pytest.mark.parametrize(("table", "column"), [("silver/products", "sku"), ("gold/dim_product", "_sequence")])
+def test_a_column_that_the_sql_does_not_return_is_named(table: str, column: str) -> None:
+    """A versioned dimension is told of its changes, not of its versions."""
+    folder = PROJECT / "include" / "tables" / table
+    contract, right = load_contract(folder), parse_transform(folder)
+    check_columns(contract, right)
+    without = ", ".join(name for name in right.columns if name != column)
+    with pytest.raises(SqlError, match=f"it does not return {column}, which {contract.name} has to have"):
+        check_columns(contract, parse_query(f"SELECT {without} FROM bronze.products"))
+    check_columns(contract, parse_query("SELECT *, 1 AS more FROM bronze.products"))

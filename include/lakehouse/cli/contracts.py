@@ -21,6 +21,7 @@ def lint() -> None:
     from lakehouse.config import settings
     from lakehouse.contracts import load_contract
     from lakehouse.errors import LakehouseError
+    from lakehouse.transform.columns import check_columns
     from lakehouse.transform.precedence import check_precedence
     from lakehouse.transform.sql import parse_transform
 
@@ -38,7 +39,9 @@ def lint() -> None:
         manifest.compile_manifest(folders)
         for contract in (c for c in known.values() if not c.source):
             try:
-                check_precedence(contract, parse_transform(contract.path.parent), known)
+                transform = parse_transform(contract.path.parent)
+                check_columns(contract, transform)
+                check_precedence(contract, transform, known)
             except LakehouseError as error:
                 faults += 1
                 sys.stderr.write(f"{error}\n")

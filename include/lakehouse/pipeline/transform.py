@@ -24,6 +24,7 @@ from lakehouse.pipeline.extract import source_of
 from lakehouse.pipeline.reconcile import reconciled_events
 from lakehouse.pipeline.spec import table_spec
 from lakehouse.pipeline.takeover import take_over
+from lakehouse.transform.columns import check_columns
 from lakehouse.transform.increment import plan
 from lakehouse.transform.inputs import resolve
 from lakehouse.transform.restate import Restate, problem, rows_in_range
@@ -133,6 +134,7 @@ def compute(
     from lakehouse.spark import connected, session_id
 
     transform = parse_transform(contract.path.parent)
+    check_columns(contract, transform)
     there = dict(candidates or {})
     _begin_streamed([name for name in transform.reads if name not in there])
     inputs = resolve(contract.name, transform.reads, there, restate.as_of if restate else None)
