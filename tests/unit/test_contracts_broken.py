@@ -151,7 +151,7 @@ BROKEN_BRONZE = {
         "physicalType: DECIMAL(9,3)",
         "physicalType: DECIMAL(9,3)\n        customProperties: [{property: protect, value: mask}]",
         "name: weight",
-        "protect makes text",
+        "protect makes text of it",
         "STRING",
     ),
     "text for a truth": (

@@ -140,6 +140,8 @@ class _Reader:
             protect = str(custom.get("protect") or "")
             if protect not in ("", "tokenise", "mask"):
                 self.problem(at, f"column {name}: protect '{protect}'", "Use tokenise or mask.")
+            if protect and self.layer == "bronze" and prop.get("physicalType") != "STRING":
+                self.problem(at, f"column {name}: protect makes text of it", "Make its physicalType STRING.")
             # Lake Formation has its tags in lower case.
             classification = str(prop.get("classification") or "").lower()
             if classification == "pii" and not protect and self.layer == "bronze":

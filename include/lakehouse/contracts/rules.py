@@ -54,8 +54,6 @@ def without_rule(column: Column, prop: dict[str, Any]) -> Iterator[tuple[str, st
         yield f"logicalTypeOptions: {what}", "Say it by a pattern, which is judged before."
     if column.protect and prop.get("enum"):
         yield "enum: it is judged after it was tokenised or masked", "Say it by a pattern, which is judged before."
-    if column.protect and column.type != "STRING":
-        yield f"protect makes text, and the column is {column.type}", "Make its physicalType STRING."
     for name in BOUNDS:
         if name in options and value_of(options[name], column.type) is None:
             yield (
