@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.clock import in_utc
 from lakehouse.contracts import Contract, ContractError, Rule, load_contract
-from lakehouse.contracts.properties import duration, moment
+from lakehouse.contracts.properties import duration
 from lakehouse.contracts.rules import literal, quote
 
 HEAD = """\
@@ -279,7 +280,7 @@ def test_what_is_no_duration(text: object) -> None:
 
 
 def test_moments_are_utc() -> None:
-    assert moment("2025-09-01T02:00:00+02:00") == moment("2025-09-01") == datetime(2025, 9, 1, tzinfo=UTC)
+    assert in_utc("2025-09-01T02:00:00+02:00") == in_utc("2025-09-01") == datetime(2025, 9, 1, tzinfo=UTC)
 
 
 def test_literals_and_identifiers_are_quoted() -> None:

@@ -22,11 +22,11 @@ def query(
     as_of: Annotated[str, AS_OF] = "",
 ) -> None:
     """Run one SELECT over published tables and print the rows."""
-    from lakehouse.contracts.properties import moment
+    from lakehouse.clock import in_utc
     from lakehouse.query import run_query
 
     try:
-        at = moment(as_of) if as_of else None
+        at = in_utc(as_of) if as_of else None
     except ValueError as error:
         raise typer.BadParameter(f"{error}; write ISO 8601, e.g. 2025-10-02T06:00:00Z", param_hint="--as-of") from error
     frame = run_query(sql, at)

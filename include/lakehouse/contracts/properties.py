@@ -6,7 +6,7 @@ Durations are ISO 8601 (PT6H, P1D); moments are ISO 8601 in UTC.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from lakehouse.contracts.document import Document, Where
@@ -41,12 +41,6 @@ def duration(text: object) -> timedelta:
         raise ValueError(f"'{text}' is no ISO 8601 duration such as PT6H or P1D")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-
-
-def moment(value: object) -> datetime:
-    """2025-09-01 or 2025-09-01T00:00:00Z -> aware datetime in UTC. Raises ValueError."""
-    parsed = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 def read(document: Document, at: Where, known: set[str], problems: list[Problem]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lakehouse.clock import in_utc
 from lakehouse.contracts.model import Column, Scd2
-from lakehouse.contracts.properties import moment
 
 #: Columns that every versioned dimension has, and the type of each.
 VALIDITY = {"valid_from": "TIMESTAMP", "valid_to": "TIMESTAMP", "is_current": "BOOLEAN"}
@@ -57,7 +57,7 @@ def read_scd2(value: Any, columns: list[Column], key: tuple[str, ...], complain:
         fault("unknownMember", "scd2.unknownMember names no column of this contract", "Map its columns to values.")
     if "opensAt" in value:
         try:
-            moment(value["opensAt"])
+            in_utc(value["opensAt"])
         except ValueError as error:
             fault("opensAt", f"scd2.opensAt: {error}", "Write ISO 8601, e.g. 1900-01-01T00:00:00Z.")
     if faults or not isinstance(tracked, list) or not own:

@@ -8,9 +8,10 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, get_args
 
+from lakehouse.clock import in_utc
 from lakehouse.contracts import databases, files, kafka
 from lakehouse.contracts.model import SchemaPolicy, Source
-from lakehouse.contracts.properties import duration, moment
+from lakehouse.contracts.properties import duration
 
 _REQUIRED = {"connection", "type", "object", "cursor", "initialValue"}
 _OPTIONAL = {"lookback", "chunk", "watermarkKey", "emptyIsError", "missingIsError", "schemaPolicy", "options"}
@@ -95,7 +96,7 @@ def read_source(value: Any, columns: set[str], complain: Complain) -> Source | N
             faults += 1
             return default
 
-    initial = parsed("initialValue", moment, None)
+    initial = parsed("initialValue", in_utc, None)
     lookback = parsed("lookback", duration, timedelta(0))
     chunk = parsed("chunk", duration, timedelta(days=3650))
     if faults:

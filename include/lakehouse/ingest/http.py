@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from lakehouse.clock import in_utc
 from lakehouse.contracts.model import Contract, Source
-from lakehouse.contracts.properties import moment
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.feed import Slice, span, window_slices
 from lakehouse.ingest.web import BUSY, EXACT, Busy, SourceRefused, patiently, text_batch, utc
@@ -161,7 +161,7 @@ def _at(answer: Any, path: str) -> Any:
 
 def _moment(value: Any) -> datetime | None:
     try:
-        return moment(str(value))
+        return in_utc(str(value))
     except (ValueError, OverflowError):
         return None
 

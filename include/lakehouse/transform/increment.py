@@ -103,7 +103,7 @@ def derived(contract: Contract, transform: TransformSql, inputs: Mapping[str, In
     if found is None:
         return None
     types = {column.name: column.type for column in contract.columns}
-    key = set(natural_key(contract) if contract.scd2 else contract.primary_key)
+    key = set(contract.scd2.key if contract.scd2 else contract.primary_key)
     kept: list[Handle] = []
     for handle in (_spelt(handle, schema[handle.table], types) for handle in found):
         same = [
@@ -164,9 +164,3 @@ def by_key(contract: Contract, handle: Handle) -> bool:
     if contract.scd2 or handle.alters is None or columns <= set(contract.primary_key):
         return False
     return not handle.alters & {*columns, *contract.primary_key, *([handle.span.output] if handle.span else [])}
-
-
-def natural_key(contract: Contract) -> tuple[str, ...]:
-    """The business key of a versioned dimension."""
-    assert contract.scd2
-    return contract.scd2.key

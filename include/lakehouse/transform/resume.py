@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from lakehouse.contracts.model import Contract
 from lakehouse.sqltext import quote
-from lakehouse.transform.increment import natural_key
 from lakehouse.transform.keys import Affected, hold, ranges_of
 from lakehouse.transform.scd2 import CHANGED, versions_sql
 
@@ -34,8 +33,9 @@ def resumed(
 
     `query` gives the history, `base` is the table before, as Spark SQL names it.
     """
-    scd2, key = contract.scd2, natural_key(contract)
+    scd2 = contract.scd2
     assert scd2
+    key = scd2.key
     if (
         # What a version carries may come from a change that is gone: its rows have to be looked at again.
         scd2.carried

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from lakehouse.clock import in_utc
+
 
 def write(value: datetime) -> str:
     """`value` as text; texts compare as moments do."""
@@ -13,7 +15,6 @@ def write(value: datetime) -> str:
 def read(text: str | None) -> datetime | None:
     """The moment that `text` tells, without a zone in UTC; None where it tells none, as when a hand has been at it."""
     try:
-        value = datetime.fromisoformat(text or "")
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return in_utc(text)
+    except ValueError:
         return None

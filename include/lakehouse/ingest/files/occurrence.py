@@ -71,9 +71,11 @@ def _bounded(values: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not pa.types.is_string(values.type) or (pc.max(pc.binary_length(values)).as_py() or 0) <= LARGE:
+    if not pa.types.is_string(values.type):
         return values
     large = pc.fill_null(pc.greater(pc.binary_length(values), LARGE), False)
+    if not pc.any(large).as_py():
+        return values
     digests = [hashlib.sha256(value.as_py().encode()).hexdigest() for value in values.filter(large)]
     return pc.replace_with_mask(values, large, pa.array(digests, values.type))
 

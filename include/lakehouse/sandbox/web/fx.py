@@ -61,6 +61,6 @@ class Rates:
 
 def _stored(text: str) -> str:
     """A time as the store keeps it. Raises ValueError."""
-    from lakehouse.contracts.properties import moment
+    from lakehouse.clock import in_utc
 
-    return store.moment(moment(text).replace(tzinfo=None))
+    return store.moment(in_utc(text).replace(tzinfo=None))
