@@ -19,6 +19,7 @@ from urllib.request import urlopen
 from bench.door import arguments, serving_spark, tell, workplace
 from bench.publish import CONTRACT, rows
 from lakehouse.contracts import Contract, load_contract
+from lakehouse.delta import statistics as told_by
 from lakehouse.delta import table_sql
 from lakehouse.quality import check
 from lakehouse.quality.engine import quiet, validate
@@ -86,7 +87,7 @@ def measure(spark: Any, lake: Path, count: int, rounds: int, jobs: Jobs) -> dict
     candidate.withColumn("price", price).write.format("delta").save(odd)
 
     def gate(path: str = good) -> Any:
-        known = with_statistics(Known(), contract, path)
+        known = with_statistics(Known(), contract, told_by(path))
         frame = spark.read.format("delta").load(path)
         return check(contract, frame, spark.table, batch_id="bench", run_id="bench", known=known)
 

@@ -3,9 +3,8 @@
 Promised: with 10 times the history, built by one range load, a day rewrites as many files and bytes and reads at most
 1.25x, for bronze, silver, a versioned dimension and a fact. Two lakes, each with a source of its own, Snowflake's
 stand-in; facts and silver are partitioned by day and the dimension by whether a version is current, as tables are that
-fill a file with a partition. What is rewritten is what the Delta log says, what is read what the tasks of Spark say.
-Told by themselves are the gate's reading, for it looks at keys and references of the table as a whole, and that of the
-log, some hundred bytes a file.
+fill a file with a partition. What is rewritten is what the Delta log says, what is read, by the gate too, what the
+tasks of Spark say. Told by itself is the reading of the log, some hundred bytes a file.
 Usage: python -m bench.history [--days 20] [--rows 20000] [--output result.json]
 """
 
@@ -57,7 +56,7 @@ FROM (SELECT n, n AS m, DATEADD('microsecond', n + 1, '{start}'::TIMESTAMP_NTZ) 
 
 @dataclass
 class Reading:
-    """Bytes that tasks read, by the event log of Spark: of data, in the gate and in all other steps, and of logs."""
+    """Bytes that tasks read, by the event log of Spark: of data, of it in the gate, and of logs."""
 
     events: Path
     lines: int = 0
@@ -83,9 +82,10 @@ class Reading:
                 if any(name.startswith(LOGS) for name in rdds):
                     self.of_logs |= set(event["Stage IDs"])
             elif event["Event"] == "SparkListenerTaskEnd" and event.get("Task Metrics") and self.now:
-                kind = "read_by_gate" if self.now.endswith("gate") else "read"
-                kind = "read_of_logs" if event["Stage ID"] in self.of_logs else kind
-                self.bytes[kind] += event["Task Metrics"]["Input Metrics"]["Bytes Read"]
+                read = event["Task Metrics"]["Input Metrics"]["Bytes Read"]
+                of_logs = event["Stage ID"] in self.of_logs
+                self.bytes["read_of_logs" if of_logs else "read"] += read
+                self.bytes["read_by_gate"] += 0 if of_logs or not self.now.endswith("gate") else read
         self.now = name
 
 

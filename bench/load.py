@@ -22,6 +22,7 @@ from lakehouse.bronze.drift import landed
 from lakehouse.bronze.load import LoadStamp, load
 from lakehouse.contracts import load_contract
 from lakehouse.delta import diff, drop_branch, fast_forward, open_branch
+from lakehouse.delta import statistics as told_by
 from lakehouse.ledger.windows import Window
 from lakehouse.pipeline.spec import table_spec
 from lakehouse.quality import check
@@ -72,7 +73,7 @@ def loaded(spark: Any, folder: Path, lake: Path, number: int, rows: int) -> dict
     stamp = LoadStamp(batch, 1, "1", "bench", datetime.now(UTC), "2025-01-01", "0" * 32)
     counts = load(contract, source, branch, frames, {}, (WINDOW,), stamp, rows_landed=rows)
     marks.append(time.perf_counter())
-    known = with_statistics(Known(), contract, branch.path)
+    known = with_statistics(Known(), contract, told_by(branch.path))
     candidate = spark.read.format("delta").load(branch.path)
     audit = check(contract, candidate, spark.table, batch_id=batch, run_id="bench", known=known)
     marks.append(time.perf_counter())

@@ -47,7 +47,8 @@ class Settings:
     watermark_location: str
     #: Airflow connection whose password keys the PII tokens (HMAC-SHA256).
     pii_key_connection: str
-    #: Inputs of a computed table that are smaller together, in bytes, are read in full. `LAKEHOUSE_INCREMENTS_FROM`.
+    #: Inputs of a computed table that are smaller together, in bytes, are read in full, and so is a candidate by its
+    #: gate where its unchanged files are. `LAKEHOUSE_INCREMENTS_FROM`.
     increments_from_bytes: int
     #: Folder of the JSON logs.
     logs: Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,3 +69,20 @@ def test_a_reader_has_read_the_version_that_its_candidate_became() -> None:
     publish([dim, fact], lambda batch, candidates: pytest.fail("conflict"))
     (said,) = [e for e in ledger.read("gold.fact") if e.event == "published"]
     assert said.consumed == {"gold.dim": base + 2, "silver.o": 9}
+
+
+def test_who_was_held_against_a_candidate_that_is_worked_again_is_audited_again() -> None:
+    """DQ-2: its gate looked at keys that are not published so. Its SQL does not read that table."""
+    append_rows(paths.table("gold.dim"), pa.table({"n": [1]}))
+    dim, other = batch_of("gold.dim", [2]), batch_of("gold.other", [4])
+    fact = batch_of("gold.fact", [3], checked={"gold.dim": ["id", 0]})
+    append_rows(paths.table("gold.dim"), pa.table({"n": [9]}))
+    asked: list[str] = []
+
+    def redo(batch: Batch, candidates: Mapping[str, Batch]) -> Batch:
+        asked.append(batch.table)
+        assert all(candidate.empty for candidate in candidates.values())
+        return replace(batch_of(batch.table, [5]), batch_id="again")
+
+    publish([dim, other, fact], redo)
+    assert asked == ["gold.dim", "gold.fact"]

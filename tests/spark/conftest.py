@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.spark.hang import pytest_runtest_makereport, pytest_timeout_cancel_timer, pytest_timeout_set_timer
+
+__all__ = ["pytest_runtest_makereport", "pytest_timeout_cancel_timer", "pytest_timeout_set_timer"]
 HERE = Path(__file__).parent
+#: Seconds of a test that is not marked long, four times what the longest takes.
+LIMIT = 200
 
 
 def pytest_collection_modifyitems(items):
@@ -14,6 +19,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.spark)
+            if not item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.timeout(LIMIT))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lakehouse.contracts import load_contract
+from lakehouse.delta import statistics
 from lakehouse.quality import GateFailed, RuleError, build_suite, check, record
 from lakehouse.quality.engine import quiet
 from lakehouse.quality.known import Known
@@ -483,7 +484,7 @@ def test_statistics_of_files_tell_what_rows_would(make, spark, tmp_path, broken)
             "* EXCEPT (weight)", "CAST(weight AS DECIMAL(9, 2)) weight"
         )
         frame.write.format("delta").mode("append").save(path)
-    known = with_statistics(NOTHING_KNOWN, contract, path)
+    known = with_statistics(NOTHING_KNOWN, contract, statistics(path))
     bounded = set() if "weight_in_range" in broken else {"weight_in_range"}
     assert set(known.counted) == {"parcel_id_not_null", "leg_not_null"} | bounded
     vans = spark.createDataFrame([(7,), (8,)], "van_id BIGINT")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.contracts import Column, Rule
-from lakehouse.delta import statistics
+from lakehouse.delta import Statistics, statistics
 from lakehouse.quality import statistics as module
 from lakehouse.quality.known import Known
 from lakehouse.quality.measure import measure
@@ -37,7 +37,7 @@ def table(path, *files, kind=None):
 
 def known(path, rule, kind="BIGINT"):
     columns = (Column("id", kind), Column("other", "BIGINT"))
-    return with_statistics(Known(), replace(contract(rule), columns=columns), path)
+    return with_statistics(Known(), replace(contract(rule), columns=columns), statistics(path))
 
 
 @pytest.mark.parametrize(
@@ -140,3 +140,10 @@ def test_what_is_told_is_so(tmp_path_factory, files, low, high):
     if not bad and any(value is not None for value in values):
         assert told == {rule.name: 0}
     assert known(path, NOT_NULL).counted == {NOT_NULL.name: values.count(None)}
+
+
+def test_of_days_beyond_the_calendar_nothing_is_told():
+    days = pa.array([-719_163, 4_000_000], pa.int32()).cast(pa.date32())
+    bounds = pa.StructArray.from_arrays([days], ["id"])
+    files = {"num_records": [1, 1], "null_count": [{"id": 0}] * 2, "min": bounds, "max": bounds}
+    assert Statistics(pa.table(files)).span("id") is None

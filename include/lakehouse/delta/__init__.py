@@ -3,9 +3,9 @@
 Tables are addressed by path, there is no catalog. Spark works on branches and never commits to a published table.
 """
 
-from lakehouse.delta.branch import open_branch, table_sql
+from lakehouse.delta.branch import added_rows, open_branch, table_sql
 from lakehouse.delta.collect import Collected, CollectRefused, collect
-from lakehouse.delta.describe import Newest, TableStats, newest, schema_columns, table_id, table_stats
+from lakehouse.delta.describe import Newest, TableStats, data_version, newest, schema_columns, table_id, table_stats
 from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
@@ -51,6 +51,7 @@ __all__ = [
     "TableStats",
     "TypeUnknown",
     "UnknownFeature",
+    "added_rows",
     "append_rows",
     "changed_since",
     "changes",
@@ -60,6 +61,7 @@ __all__ = [
     "commit_metadata",
     "commit_of",
     "create_table",
+    "data_version",
     "dataset",
     "diff",
     "drop_branch",

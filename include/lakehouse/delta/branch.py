@@ -6,13 +6,14 @@ A branch is a Delta table in a folder inside the table's own. Its data files bec
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from lakehouse.delta import store
 from lakehouse.delta.fate import discard
 from lakehouse.delta.features import Snapshot, snapshot
 from lakehouse.delta.log import Action, commit_file, encode, latest_version
-from lakehouse.delta.record import RECORD, Branch, BranchRefused, Mode
+from lakehouse.delta.record import ADDED, RECORD, Branch, BranchRefused, Mode
 from lakehouse.delta.replay import clone_actions
 from lakehouse.delta.spec import PROTOCOL, TableSpec, grown, metadata
 from lakehouse.killpoints import reach
@@ -59,6 +60,20 @@ def open_branch(table_path: str, branch_path: str, spec: TableSpec, mode: Mode) 
             raise BranchRefused(f"Somebody else is opening a branch in {folder}.", "Use a folder for each attempt.")
     reach("branch.log_written")
     return branch
+
+
+def added_rows(branch: Branch, added: Iterable[dict[str, Any]]) -> str:
+    """Path of a Delta table that has the rows of the files `added` (see `Diff.added`) and no other.
+
+    It lies in the branch's folder, and goes with it.
+    """
+    root, path = f"{store.uri(branch.table_path)}/", f"{branch.path}/{ADDED}"
+    now = snapshot(branch.path, latest_version(branch.path))
+    # Its own id, not a new one: whoever asks again finds the same table.
+    first = _first(now.protocol, {**metadata(now.fields, now.partition_by, now.properties), "id": branch.id})
+    files: list[Action] = [{"add": {**content, "path": root + content["path"]}} for content in added]
+    store.replace(commit_file(path, 0), first + encode(files))
+    return path
 
 
 def table_sql(path: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lakehouse.delta import schema, store
 from lakehouse.delta.features import snapshot
-from lakehouse.delta.log import commit_info, kind_of, latest_version, read_commit, versions
+from lakehouse.delta.log import commit_info, kind_of, latest_version, read_commit
 from lakehouse.delta.spec import ColumnSpec
 
 
@@ -65,21 +65,31 @@ class Newest:
 def newest(path: str, column: str, version: int) -> Newest | None:
     """The largest value of `column` at `version`, as the files' statistics say (times to the millisecond).
 
-    Versions that only move rows (OPTIMIZE) are passed over. None where the log no longer goes back to data.
+    None where the log no longer goes back to data.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    there = set(versions(path))
-    while version in there and not _changes_data(path, version):
-        version -= 1
-    if version not in there:
+    found = data_version(path, version)
+    if found is None:
         return None
+    version = found
     files = pa.table(store.delta_table(path, version).get_add_actions(flatten=True))
     name = next((n for n in (f"max.{column}", f"partition.{column}") if n in files.column_names), None)
     value = pc.max(files[name]).as_py() if name and files.num_rows else None
     at = datetime.fromtimestamp(commit_info(path, version).get("timestamp", 0) / 1000, tz=UTC)
     return Newest(value, version, at)
+
+
+def data_version(path: str, version: int) -> int | None:
+    """The version whose rows `version` has: versions that only move rows (OPTIMIZE) are passed over. None where the
+    log no longer goes back to it."""
+    try:
+        while version >= 0 and not _changes_data(path, version):
+            version -= 1
+    except FileNotFoundError:
+        return None
+    return version if version >= 0 else None
 
 
 def _changes_data(path: str, version: int) -> bool:

@@ -58,6 +58,11 @@ class Diff:
         return kinds <= {"add", "remove", "txn"} and not any(content["dataChange"] for content in data)
 
     @property
+    def added(self) -> tuple[dict[str, Any], ...]:
+        """Content of the add actions, paths relative to the table."""
+        return tuple(a["add"] for a in self.actions if "add" in a)
+
+    @property
     def removed(self) -> frozenset[str]:
         """Paths of the removed files as they are on disk, relative to the table."""
         return frozenset(store.decoded(a["remove"]["path"]) for a in self.actions if "remove" in a)

@@ -17,7 +17,7 @@ from typing import Any
 
 from lakehouse.delta import store
 from lakehouse.delta.log import latest_version, log_folder
-from lakehouse.delta.record import RECORD, Branch, BranchRefused, recorded
+from lakehouse.delta.record import ADDED, RECORD, Branch, BranchRefused, recorded
 from lakehouse.killpoints import reach
 
 #: Followed by the branch's id: a folder may have seen several.
@@ -73,6 +73,7 @@ def discard(table_path: str, folder: str) -> bool:
     reach("drop.record_removed")
     # Every one of them is noted before any is asked.
     begun = {name: note(table_path, f"{folder}/{name}") for name in store.names(folder) if name.startswith(FATE)}
+    store.remove_tree(f"{folder}/{ADDED}")
     store.remove_tree(log_folder(folder))
     reach("drop.log_removed")
     if begun and not any(begun.values()):

@@ -64,8 +64,10 @@ def kind_of(action: Action) -> str:
 
 def commit_metadata(path: str, version: int) -> dict[str, Any] | None:
     """What the commit carries as user metadata; None where it has none or the log no longer holds it."""
-    text = commit_info(path, version).get("userMetadata")
-    found = json.loads(text) if text else None
+    try:
+        found = json.loads(commit_info(path, version).get("userMetadata") or "null")
+    except ValueError:
+        return None  # Somebody else's words.
     return found if isinstance(found, dict) else None
 
 

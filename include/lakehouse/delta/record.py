@@ -13,6 +13,8 @@ Mode = Literal["append", "clone"]
 
 #: Delta's readers skip names that start with an underscore.
 RECORD = "_branch.json"
+#: Folder, in a branch's, of a table that has the files it adds (see `branch.added_rows`).
+ADDED = "_added"
 
 
 class BranchRefused(LakehouseError):

@@ -31,6 +31,11 @@ class Statistics:
         """Rows of the table; None where a file does not tell."""
         return _sum(self.files["num_records"])
 
+    @property
+    def bytes(self) -> int:
+        """Size of the table's files."""
+        return _sum(self.files["size_bytes"]) or 0
+
     def nulls(self, column: str) -> int | None:
         """Rows without a value in `column`; None where a file does not tell."""
         found = self._of("null_count", column)
@@ -47,7 +52,10 @@ class Statistics:
         silent = pc.or_(pc.is_null(low), pc.is_null(high))
         if pc.any(pc.and_(silent, pc.fill_null(pc.not_equal(nulls, self.files["num_records"]), True))).as_py():
             return None
-        ends = pc.min(low).as_py(), pc.max(high).as_py()
+        try:
+            ends = pc.min(low).as_py(), pc.max(high).as_py()
+        except (OverflowError, ValueError):
+            return None  # A day that Python's calendar does not have.
         return ends if all(_survives(end) for end in ends) else None
 
     def _of(self, kind: str, column: str) -> Any:

@@ -65,6 +65,10 @@ class Batch:
     audited: str = ""
     #: Id of the override that let it through its gate; "" where it passed.
     override: str = ""
+    #: Rules that the audited candidate keeps (see `quality.part`), and the tables that its gate looked at besides (see
+    #: `pipeline.scope`): the next one's gate goes on from there.
+    kept: dict[str, str] = field(default_factory=dict)
+    checked: dict[str, list[str | int]] = field(default_factory=dict)
     contract: str = ""
     sql: str = ""
     #: Nothing would change: nothing to audit, nothing to commit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -15,11 +16,13 @@ from lakehouse.killpoints import reach
 from lakehouse.metrics.measures import gated
 from lakehouse.pipeline.batch import Batch
 from lakehouse.pipeline.events import event_of
+from lakehouse.pipeline.scope import checked, scope
 from lakehouse.sqltext import quote
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from lakehouse.delta import Branch
     from lakehouse.quality import GateResult
     from lakehouse.quality.known import Known
 
@@ -39,8 +42,10 @@ def gate(
     this very candidate it does go on, and says by which override. An empty batch changes nothing: there is nothing to
     audit in it but what the source says it gave, and, where a scheduled load got no row at all, whether that is usual.
     """
-    from lakehouse.delta import Branch, diff
+    from lakehouse.delta import Branch, diff, statistics
     from lakehouse.quality import GateFailed, check, docs, record
+    from lakehouse.quality.part import kept
+    from lakehouse.quality.statistics import with_statistics
     from lakehouse.spark import connected
     from lakehouse.transform.inputs import resolve
 
@@ -53,15 +58,25 @@ def gate(
             if not contract.rules:
                 log.get().info("nothing to audit")
                 return batch
-        fingerprint = "" if batch.empty else diff(Branch.from_json(batch.branch)).fingerprint
+        branch = None if batch.empty else Branch.from_json(batch.branch)
+        inputs = resolve(contract.name, _others(contract), dict(candidates or {}))
+        fingerprint = ""
+        began = time.monotonic()
         with connected(f"{contract.name} dq_gate") as spark:
+            if branch:
+                change, told = diff(branch), statistics(branch.path)
+                fingerprint = change.fingerprint
+                part = scope(spark, contract, branch, change, told, inputs)
+                known = replace(with_statistics(known, contract, told), part=part)
+            audited = _candidate(spark, contract, branch)
 
             def frame(table: str) -> DataFrame:
-                return resolve(contract.name, (table,), dict(candidates or {}))[table].frame(spark)
+                return inputs[table].frame(spark)
 
-            audited = _candidate(spark, contract, batch)
             result = check(contract, audited, frame, batch_id=batch.batch_id, run_id=batch.run.run_id, known=known)
-        result = _overridden(replace(result, candidate=fingerprint))
+        # What finding out the part took is the gate's, too.
+        seconds = round(time.monotonic() - began, 3)
+        result = _overridden(replace(result, candidate=fingerprint, seconds=seconds))
         reach("gate.audited")
         # On record and in Data Docs, whatever becomes of the batch.
         record(result, checked_ts=now())
@@ -70,36 +85,46 @@ def gate(
         metrics.emit(partial(gated, result))
         failed = [r.rule for r in result.failures]
         passed = result.passed or bool(result.override)
-        log.get().info("audited", passed=passed, failed_rules=failed, override=result.override, seconds=result.seconds)
+        log.get().info(
+            "audited",
+            passed=passed,
+            failed_rules=failed,
+            override=result.override,
+            seconds=result.seconds,
+            rules_of_new_files_alone=len(known.part.rules) if known.part else 0,
+        )
         if not passed:
             ledger.append(event_of(batch, "held", detail=", ".join(failed)))
             raise GateFailed(result, paths.table(contract.name))
         tell(contract, batch, result)
-        batch = replace(batch, audited=fingerprint, override=result.override)
+        batch = replace(batch, audited=fingerprint, override=result.override, checked=checked(inputs))
+        if branch and branch.mode == "clone":
+            # An append is judged by itself: its gate says nothing of the rows before.
+            batch = replace(batch, kept=kept(contract, result))
         return batch.held_spark(result.seconds).with_counts(rules=len(result.results), warnings=len(failed))
 
 
 def _known(contract: Contract, batch: Batch) -> Known:
     """What the rules go by besides the tables. Rules without it are taken and not judged, and say so."""
-    from lakehouse.delta import Branch
     from lakehouse.quality.history import usual
     from lakehouse.quality.known import Known
-    from lakehouse.quality.statistics import with_statistics
 
     events = ledger.read(contract.name)
     found, silent = usual(contract.name, contract.rules, batch.windows, batch.run.kind, events)
     said = figures(contract, paths.landing(contract.name, *batch.landing))
     unasked = {r.name: "the source was not asked" for r in contract.rules if r.kind == "source" and r.name not in said}
-    known = Known(run_end=batch.run.end, usual=found, figures=said, unjudged={**silent, **unasked})
-    return known if batch.empty else with_statistics(known, contract, Branch.from_json(batch.branch).path)
+    return Known(run_end=batch.run.end, usual=found, figures=said, unjudged={**silent, **unasked})
 
 
-def _candidate(spark: SparkSession, contract: Contract, batch: Batch) -> DataFrame:
-    from lakehouse.delta import Branch
+def _others(contract: Contract) -> tuple[str, ...]:
+    """The tables that rules look at besides the candidate."""
+    return tuple(sorted({t for r in contract.rules for t in r.tables if r.kind != "reference" or t != contract.name}))
 
-    if batch.empty:
+
+def _candidate(spark: SparkSession, contract: Contract, branch: Branch | None) -> DataFrame:
+    if branch is None:
         return spark.createDataFrame([], ", ".join(f"{quote(c.name)} {c.type}" for c in contract.columns))
-    return spark.read.format("delta").load(Branch.from_json(batch.branch).path)
+    return spark.read.format("delta").load(branch.path)
 
 
 def _overridden(result: GateResult) -> GateResult:

@@ -25,14 +25,15 @@ def publish(batches: Sequence[Batch], redo: Redo) -> list[Batch]:
 
     `redo(batch, candidates)` works and audits a batch again on the table as it is now; it is called when another
     publish came between, where an attempt before this one dropped the branch for that reason, and for those that read
-    what was worked again: it is not what they were computed from. Raises PublishConflict when that keeps happening.
+    what was worked again, or whose gates looked at it: it is not what they were computed from, or held against. Raises
+    PublishConflict when that keeps happening.
     """
     from lakehouse.delta import BranchRefused, PublishConflict
 
     done: dict[str, Batch] = {}
     redone: set[str] = set()
     for batch in batches:
-        if redone & batch.consumed.keys():
+        if redone & {*batch.consumed, *batch.checked}:
             batch = _again(batch, redo, done)
             redone.add(batch.table)
         batch = _consuming(batch, done)
@@ -144,5 +145,6 @@ def _metadata(batch: Batch) -> dict[str, Any]:
         "counts": batch.counts,
         "contract": batch.contract,
         "sql": batch.sql,
+        **({"kept": batch.kept, "checked": batch.checked} if batch.kept else {}),
         **({"override": batch.override} if batch.override else {}),
     }

@@ -7,7 +7,7 @@ keys taken.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from uuid import uuid4
 from lakehouse.contracts.model import Contract, Rule
 from lakehouse.quality.engine import quiet, validate
 from lakehouse.quality.known import Known
-from lakehouse.quality.measure import CANDIDATE, RuleError, View, measure
+from lakehouse.quality.measure import CANDIDATE, PART, RuleError, View, measure
 from lakehouse.quality.observed import result_of
 from lakehouse.quality.result import GateResult, RuleResult
 from lakehouse.quality.sample import samples
@@ -24,7 +24,7 @@ from lakehouse.quality.suite import NOTHING_KNOWN, SCHEMA, build_suite
 from lakehouse.spark import gone
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def check(
@@ -44,15 +44,17 @@ def check(
     started = time.monotonic()
     missing = [column.name for column in contract.columns if column.name not in candidate.columns]
     judged = replace(contract, rules=()) if missing else contract
-    with quiet(), _views(candidate, resolve) as view:
+    spark = candidate.sparkSession
+    part = spark.read.format("delta").load(known.part.path) if known.part else candidate
+    with quiet(), _views(spark, {CANDIDATE: candidate, PART: part}, resolve) as view:
         suite = build_suite(judged, view, known)
-        found = {e.expectation_config.meta["rule"]: e for e in validate(suite, candidate)}
-        _refuse_errors([r for r in judged.rules if _raised(found[r.name])], _Measuring(judged, candidate, view, known))
+        found = {e.expectation_config.meta["rule"]: e for e in validate(suite, part)}
+        _refuse_errors([r for r in judged.rules if _raised(found[r.name])], _Measuring(judged, part, view, known))
         failed = [r for r in judged.rules if not found[r.name].success]
         # Dense keys were found to repeat, but in how many rows only the long way tells.
         exact = replace(known, dense=frozenset())
-        counts = _Measuring(judged, candidate, view, exact).counts([r for r in failed if r.name in known.dense])
-        keys = samples(candidate.sparkSession, judged, failed, view)
+        counts = _Measuring(judged, part, view, exact).counts([r for r in failed if r.name in known.dense])
+        keys = samples(spark, judged, failed, view)
         schema = RuleResult(
             SCHEMA.name,
             "schema",
@@ -78,14 +80,14 @@ def check(
 
 
 @contextmanager
-def _views(candidate: DataFrame, resolve: Callable[[str], DataFrame]) -> Iterator[View]:
+def _views(spark: SparkSession, own: Mapping[str, DataFrame], resolve: Callable[[str], DataFrame]) -> Iterator[View]:
     """Temporary views, made when first asked for and gone afterwards; their names are nobody else's."""
     made: dict[str, str] = {}
 
     def view(table: str) -> str:
         if table not in made:
             name = f"gate_{uuid4().hex}"
-            (candidate if table == CANDIDATE else resolve(table)).createOrReplaceTempView(name)
+            (own[table] if table in own else resolve(table)).createOrReplaceTempView(name)
             made[table] = name
         return made[table]
 
@@ -93,7 +95,7 @@ def _views(candidate: DataFrame, resolve: Callable[[str], DataFrame]) -> Iterato
         yield view
     finally:
         for name in made.values():
-            candidate.sparkSession.catalog.dropTempView(name)
+            spark.catalog.dropTempView(name)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class _Measuring:
     """Rules measured without Great Expectations, over what it was given."""
 
     contract: Contract
-    candidate: DataFrame
+    rows: DataFrame
     view: View
     known: Known
 
@@ -112,7 +114,7 @@ class _Measuring:
         from pyspark.sql import functions as F
 
         expressions = [F.expr(measure(self.contract, rule, self.view, self.known)) for rule in rules]
-        row = self.candidate.agg(*expressions).collect()[0]
+        row = self.rows.agg(*expressions).collect()[0]
         return {rule.name: number for rule, number in zip(rules, row, strict=True)}
 
 

@@ -1,10 +1,23 @@
-"""What a gate knows besides the tables: the run's end, what is usual, what the source said."""
+"""What a gate knows besides the tables: the run's end, what is usual, what the source said, what was found before."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where rows of new files alone can break a rule (see `quality.part`)."""
+
+    #: Delta table of the rows of the files that the candidate adds.
+    path: str
+    #: Rows of the whole candidate.
+    rows: int
+    #: Rules that need be looked at in these rows only, with the condition that confines the other rows they are held
+    #: against: the candidate's for unique, those of the other table for reference. "" where there is none.
+    rules: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -23,3 +36,5 @@ class Known:
     dense: frozenset[str] = frozenset()
     #: Bad rows of rules that the statistics of the candidate's files tell.
     counted: Mapping[str, int] = field(default_factory=dict)
+    #: What of the candidate is looked at; None: all of it.
+    part: Part | None = None

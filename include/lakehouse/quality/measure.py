@@ -12,15 +12,15 @@ from lakehouse.contracts.model import Contract, Rule
 from lakehouse.contracts.sql import RUN_END_PLACEHOLDER, filled
 from lakehouse.contracts.tolerance import NONE
 from lakehouse.errors import LakehouseError
-from lakehouse.quality.known import Known
+from lakehouse.quality.known import Known, Part
 from lakehouse.repeats import surplus
 from lakehouse.sqltext import quote, timestamp
 from lakehouse.transform.sql import SqlError, parse_query
 
 View = Callable[[str], str]
 
-#: The candidate's name where views are asked for. No layer is called so.
-CANDIDATE = "candidate.candidate"
+#: The candidate's name where views are asked for, and that of its part. No layer is called so.
+CANDIDATE, PART = "candidate.candidate", "candidate.part"
 
 #: Kinds whose number counts bad rows.
 COUNTS_ROWS = frozenset({"not_null", "one_of", "pattern", "range", "length", "row", "unique", "reference"})
@@ -51,14 +51,16 @@ class RuleError(LakehouseError):
 
 
 def measure(contract: Contract, rule: Rule, view: View, known: Known) -> str:
-    """The aggregate expression of `rule`; `view` gives the temporary view of CANDIDATE or of a layer.table.
+    """The aggregate expression of `rule`; `view` gives the temporary view of CANDIDATE, PART or of a layer.table.
 
+    It is one over the candidate, or over its part where `known` has one, and speaks of the candidate either way.
     It yields one number: bad rows, or for row_count and sql the number that the operators judge. Where bad rows are
     borne by their share it yields an array of two, bad rows and all rows. Nulls do not break a unique or a reference
     rule. A predicate that yields NULL does not hold. Raises RuleError.
     """
+    rows = str(known.part.rows) if known.part else "count(1)"
     if rule.kind == "row_count":
-        return "count(1)"
+        return rows
     if rule.kind == "sql":
         return f"CAST(({_over_views(contract, rule, view, known)}) AS DOUBLE)"
     if rule.kind == "source":
@@ -67,41 +69,52 @@ def measure(contract: Contract, rule: Rule, view: View, known: Known) -> str:
             return "CAST(NULL AS DOUBLE)"
         return _told(rule, f"CAST({abs(landed - source)!r} AS DOUBLE)", f"{abs(source)!r}")
     if rule.name in known.counted:
-        return _told(rule, str(known.counted[rule.name]), "count(1)")
+        return _told(rule, str(known.counted[rule.name]), rows)
     if rule.name in known.dense:
         key = quote(rule.columns[0])
-        return surplus(f"CAST({key} AS BIGINT)", f"{view(CANDIDATE)} WHERE {key} IS NOT NULL")
-    return _told(rule, bad_rows(contract, rule, view), "count(1)")
+        return surplus(f"CAST({key} AS BIGINT)", f"{view(CANDIDATE)} WHERE {_keyed(rule, known.part)}")
+    return _told(rule, bad_rows(contract, rule, view, known.part), rows)
 
 
-def bad_rows(contract: Contract, rule: Rule, view: View) -> str:
+def bad_rows(contract: Contract, rule: Rule, view: View, part: Part | None = None) -> str:
     """The aggregate expression that counts the bad rows of a rule whose kind is in COUNTS_ROWS."""
     if rule.predicate:
         # The line break ends a comment that the predicate may end with.
-        return f"count_if(NOT coalesce(({rule.predicate}\n), false))"
+        count = f"count_if(NOT coalesce(({rule.predicate}\n), false))"
+        return count if part is None or rule.name in part.rules else f"(SELECT {count} FROM {view(CANDIDATE)})"
     if rule.kind == "unique":
-        return f"(SELECT coalesce(sum(held), 0) FROM ({repeated_keys(rule, view)}))"
+        return f"(SELECT coalesce(sum(held), 0) FROM ({repeated_keys(rule, view, part)}))"
     if rule.kind == "reference":
-        return f"(SELECT count(1) FROM {unreferenced(contract, rule, view)})"
+        return f"(SELECT count(1) FROM {unreferenced(contract, rule, view, part)})"
     raise RuleError(contract, rule, f"kind '{rule.kind}' is not known")
 
 
-def repeated_keys(rule: Rule, view: View) -> str:
+def repeated_keys(rule: Rule, view: View, part: Part | None = None) -> str:
     """SELECT of the keys that several rows have, and of `held`, how many."""
     keys = ", ".join(map(quote, rule.columns))
-    known = " AND ".join(f"{quote(column)} IS NOT NULL" for column in rule.columns)
-    return f"SELECT {keys}, count(1) AS held FROM {view(CANDIDATE)} WHERE {known} GROUP BY {keys} HAVING count(1) > 1"
+    rows = f"{view(CANDIDATE)} WHERE {_keyed(rule, part)}"
+    return f"SELECT {keys}, count(1) AS held FROM {rows} GROUP BY {keys} HAVING count(1) > 1"
 
 
-def unreferenced(contract: Contract, rule: Rule, view: View) -> str:
+def unreferenced(contract: Contract, rule: Rule, view: View, part: Part | None = None) -> str:
     """FROM clause of the candidate's rows, as `this`, that refer to nothing."""
     column, key, target = quote(rule.columns[0]), quote(rule.params["column"]), rule.params["table"]
     # A table that refers to itself is judged as it would be.
     other = view(CANDIDATE if target == contract.name else target)
+    if part and (within := part.rules.get(rule.name)):
+        other = f"(SELECT {key} FROM {other} WHERE {within})"
+    these = view(PART if part and rule.name in part.rules else CANDIDATE)
     return (
-        f"{view(CANDIDATE)} AS this LEFT ANTI JOIN {other} AS other "
+        f"{these} AS this LEFT ANTI JOIN {other} AS other "
         f"ON this.{column} = other.{key} WHERE this.{column} IS NOT NULL"
     )
+
+
+def _keyed(rule: Rule, part: Part | None) -> str:
+    """Condition of the rows among which a unique rule looks for repeated keys."""
+    known = " AND ".join(f"{quote(column)} IS NOT NULL" for column in rule.columns)
+    within = part.rules.get(rule.name) if part else ""
+    return f"{known} AND {within}" if within else known
 
 
 def operators(contract: Contract, rule: Rule) -> dict[str, Any]:

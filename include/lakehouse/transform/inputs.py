@@ -40,10 +40,17 @@ class Input:
         """Path of the table as published, the branch's own aside."""
         return self.branch.table_path if self.branch else self.path
 
+    @property
+    def base(self) -> int:
+        """The published version that it is, or was branched from; -1 where there was none."""
+        return self.branch.base_version if self.branch else self.version
+
     def feeds(self, since: int) -> list[tuple[str, int, int]]:
-        """Stretches of change feed from the version after `since`: (path, first, last), none where nothing came."""
-        latest = self.branch.base_version if self.branch else self.version
-        stretches = [(self.published, since + 1, latest)]
+        """Stretches of change feed from the version after `since`: (path, first, last).
+
+        None where nothing came, or `since` is beyond the table.
+        """
+        stretches = [(self.published, since + 1, self.base)]
         if self.branch:
             stretches.append((self.branch.path, self.branch.start + 1, self.version))
         return [stretch for stretch in stretches if stretch[1] <= stretch[2]]
@@ -56,6 +63,13 @@ class Input:
             before = spark.read.format("delta").option("versionAsOf", self.branch.base_version).load(self.published)
             frame = before.unionByName(frame, allowMissingColumns=True)
         return frame.where(f"_ingest_ts <= {timestamp(self.until)}") if self.until else frame
+
+
+def feed(spark: SparkSession, stretch: tuple[str, int, int]) -> DataFrame:
+    """The changed rows of one stretch of `Input.feeds`, before and after; `_change_type` and the like beside them."""
+    path, low, high = stretch
+    reader = spark.read.format("delta").option("readChangeFeed", "true")
+    return reader.option("startingVersion", low).option("endingVersion", high).load(path)
 
 
 def resolve(

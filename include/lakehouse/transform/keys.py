@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lakehouse.contracts.model import Contract
 from lakehouse.sqltext import literal, quote
 from lakehouse.transform.increment import Increment, by_key
+from lakehouse.transform.inputs import feed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -96,13 +97,10 @@ def _changed(
         # Without a time: as if it were of all times.
         bounds = [f"coalesce({quote(span.low)}, TIMESTAMP'0001-01-01') AS {name}" for name in ("_low", "_high")]
     frames = [restated[handle.table].selectExpr(*columns, *bounds)] if handle.table in restated else []
-    feeds = []
-    for path, low, high in increment.feeds.get(handle.table, ()):
-        feed = spark.read.format("delta").option("readChangeFeed", "true")
-        feeds.append(feed.option("startingVersion", low).option("endingVersion", high).load(path))
+    feeds = [feed(spark, stretch) for stretch in increment.feeds.get(handle.table, ())]
     if span and span.looked_at and feeds:
         return [*frames, _differing(feeds, span, sorted({*span.looked_at, *inputs.values()}), columns)]
-    return frames + [feed.selectExpr(*columns, *bounds) for feed in feeds]
+    return frames + [told.selectExpr(*columns, *bounds) for told in feeds]
 
 
 def _differing(feeds: list[DataFrame], span: Span, looked_at: list[str], columns: list[str]) -> DataFrame:
@@ -114,7 +112,7 @@ def _differing(feeds: list[DataFrame], span: Span, looked_at: list[str], columns
     from pyspark.sql import functions as F
 
     low, high, rest = quote(span.low), quote(span.high), [quote(c) for c in looked_at if c != span.high]
-    told = [feed.selectExpr(*rest, high, "_change_type") for feed in feeds]
+    told = [one.selectExpr(*rest, high, "_change_type") for one in feeds]
     rows = reduce(lambda one, other: one.unionAll(other), told).where(f"{low} IS NOT NULL AND {high} IS NOT NULL")
     sign = F.expr("sum(IF(_change_type IN ('insert', 'update_postimage'), 1, -1)) AS _more")
     net = rows.groupBy(*[F.col(c) for c in (*rest, high)]).agg(sign).where("_more <> 0")
