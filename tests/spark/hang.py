@@ -38,7 +38,9 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> Generator[None
 
 @pytest.hookimpl(wrapper=True)
 def pytest_timeout_cancel_timer(item: pytest.Item) -> Generator[None, Any, Any]:
-    item.stash[TIMER].cancel()
+    # Asked of every test that fails, those without a limit too.
+    if timer := item.stash.get(TIMER, None):
+        timer.cancel()
     return (yield)
 
 
