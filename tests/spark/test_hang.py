@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 HUNG = """
 import pytest
@@ -21,6 +23,7 @@ def test_comes_after(spark):
 """
 
 
+@pytest.mark.long(40)
 def test_a_hang_is_told_and_ends(tmp_path: Path) -> None:
     tests = tmp_path / "test_hung.py"
     tests.write_text(HUNG)
