@@ -15,20 +15,23 @@ from typer.testing import CliRunner
 from lakehouse import ledger, paths
 from lakehouse.cli.main import app
 from lakehouse.config import settings
-from lakehouse.contracts import load_contract
+from lakehouse.contracts import Contract, load_contract
 from lakehouse.delta import commit_metadata, latest_version, read_rows
 from lakehouse.ingest import figures
 from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.pipeline.gate import gate
 from lakehouse.pipeline.run import publish_group
+from lakehouse.pipeline.scope import scope
 from lakehouse.pipeline.transform import compute
 from lakehouse.quality import GateFailed
+from lakehouse.quality.known import Part
 from tests.integration.conftest import Lakehouse
 from tests.integration.test_pipeline import COLUMNS, LATEST, SILVER, SOURCE, put, things
 
 __all__ = ["things"]
 
 RUNBOOK = Path(__file__).parents[2] / "runbooks" / "dq_failover.md"
+REFERS = "relationships: [{to: ../things/contract.odcs.yaml#/schema/things/properties/id}]"
 MERGE = "- {property: strategy, value: merge}"
 SMALL = "- {name: small, type: custom, engine: sparkSql, implementation: amount IS NULL OR amount < 100%s}"
 SET_NOT_ASIDE = ", customProperties: [{property: disposition, value: fail}]"
@@ -164,6 +167,36 @@ def test_an_override_lets_that_candidate_through_and_no_other(things: Lakehouse)
     assert said["override"] == granted["override_id"]
     with pytest.raises(GateFailed):
         gate(contract, other)
+
+
+@pytest.mark.long(40)
+def test_a_gate_goes_on_from_the_version_before(things: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DQ-1: the second day's candidates are judged by their new files, on the word of the first day's commits."""
+    monkeypatch.setenv("LAKEHOUSE_INCREMENTS_FROM", "0")
+    settings.cache_clear()
+    refers = SILVER.replace("required: true}", f"required: true, {REFERS}}}", 1)
+    things.table("silver.things", SILVER, MERGE, LATEST, rules=SMALL % "")
+    things.table("silver.readers", refers, MERGE, "SELECT id, amount FROM silver.things")
+    parts: dict[str, Part | None] = {}
+
+    def noted(spark: Any, contract: Contract, *rest: Any) -> Part | None:
+        parts[contract.name] = scope(spark, contract, *rest)
+        return parts[contract.name]
+
+    monkeypatch.setattr("lakehouse.pipeline.gate.scope", noted)
+    put(things, (1, "2025-10-01 10:00:00", 1, "a"))
+    things.run("*", *FIRST)
+    assert set(parts.values()) == {None}
+    put(things, (2, "2025-10-02 10:00:00", 2, "b"))
+    things.run("*", *SECOND)
+    judged = {name: set(part.rules) for name, part in parts.items() if part}
+    own = {"id_not_null", "id_unique"}
+    assert judged == {"silver.things": {*own, "small"}, "silver.readers": {*own, "id_references"}}
+    said = commit_metadata(paths.table("silver.readers"), 1) or {}
+    assert said["kept"].keys() == judged["silver.readers"] and said["checked"]["silver.things"][1] == 1
+    put(things, (3, "2025-10-03 10:00:00", 500, "c"))
+    with pytest.raises(GateFailed, match=r"small \(critical: 1 failing row\)"):
+        things.run("*", *THIRD)
 
 
 @pytest.mark.long(40)
