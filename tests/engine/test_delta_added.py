@@ -1,12 +1,26 @@
-"""A table of the files that a branch adds: those alone, by where they are, for as long as the branch is there."""
+"""What a branch says besides its log: a table of the files that it adds, and, of a new one, that it has none."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from lakehouse.delta import added_rows, commit_metadata, data_version, diff, drop_branch, statistics, store, table_id
+from lakehouse.delta import (
+    ColumnSpec,
+    added_rows,
+    commit_metadata,
+    data_version,
+    diff,
+    drop_branch,
+    open_branch,
+    statistics,
+    store,
+    table_id,
+)
 from lakehouse.delta.log import commit_file, encode, read_commit
-from tests.deltas import Lake, new_file, work
+from tests.deltas import SPEC, Lake, new_file, work
 
 
 @pytest.fixture
@@ -53,3 +67,17 @@ def test_the_version_whose_rows_a_version_has(lake):
 def test_what_somebody_else_said_of_a_commit_is_not_ours(lake):
     store.replace(commit_file(lake.path, 0), encode([{"commitInfo": {"userMetadata": "by hand"}}]))
     assert commit_metadata(lake.path, 0) is None
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_new_branch_says_that_it_is_empty(lake, grown):
+    """Delta's checksum of the last commit: Spark refuses one that is not what the log says."""
+    spec = replace(SPEC, columns=(*SPEC.columns, ColumnSpec("more", "BIGINT"))) if grown else SPEC
+    branch = open_branch(lake.path, f"{lake.path}/_branch/new/1", spec, "append")
+    said = json.loads(store.read(f"{branch.path}/_delta_log/{branch.start + grown:020}.crc"))
+    log = [action for version in range(branch.start + grown + 1) for action in read_commit(branch.path, version)]
+    assert said["metadata"] == [a["metaData"] for a in log if "metaData" in a][-1]
+    assert said["protocol"] == [a["protocol"] for a in log if "protocol" in a][-1]
+    assert (said["numFiles"], said["tableSizeBytes"], said["allFiles"]) == (0, 0, [])
+    # One with files says nothing: it would have to count them.
+    assert not [name for name in store.names(f"{lake.branch('clone').path}/_delta_log") if name.endswith(".crc")]

@@ -90,9 +90,12 @@ def load(
     known = _known(spark, branch, source, () if replay else windows, rows)
     if known is not None:
         good = good.join(known.select(*map(quote, identity)), on=identity, how="left_anti")
-    # Where nearly every row has a value of its own, a dictionary is begun in vain.
+    # Where nearly every row has a value of its own, a dictionary is begun in vain; and of what all rows share, or of
+    # hashes, bounds tell nothing.
     for name in (*(contract.primary_key if len(contract.primary_key) == 1 else ()), "_row_hash"):
         spark.conf.set(f"parquet.enable.dictionary#{name}", "false")
+    for name in ("_extra", "_batch_id", "_source_system", "_row_hash"):
+        spark.conf.set(f"parquet.column.statistics.enabled#{name}", "false")
     good.selectExpr(
         *[quote(name) for name in [*[c.name for c in contract.columns], *grown]],
         "_extra",
@@ -138,20 +141,20 @@ def _may_repeat(contract: Contract, source: Source, frames: Sequence[DataFrame])
     key = columns[0].name
     if len(contract.primary_key) == 1 and all(dict(frame.dtypes)[key].upper() in WHOLE for frame in frames):
         numbers = [frame.selectExpr(f"CAST({quote(key)} AS BIGINT) AS one") for frame in frames]
-        if not _first(numbers, f"{surplus('one', '{rows}')} > 0"):
+        if not _first(numbers, surplus("one", "{rows}")):
             return False
     hashes = []
     for frame in frames:
         is_of = dict(frame.dtypes)
         made = [cast(column.name, is_of[column.name], column.type) for column in columns]
         hashes.append(frame.selectExpr(f"xxhash64({', '.join(made)}) AS one"))
-    return _first(hashes, "(SELECT count(*) > count(DISTINCT one) FROM {rows})")
+    return _first(hashes, "SELECT count(*) > count(DISTINCT one) FROM {rows}")
 
 
-def _first(frames: Sequence[DataFrame], sql: str) -> bool:
-    """The answer to `sql` over all of `frames`, its `{rows}`."""
+def _first(frames: Sequence[DataFrame], query: str) -> bool:
+    """Whether `query` over all of `frames`, its `{rows}`, gives true or any number but 0."""
     rows = reduce(lambda one, other: one.union(other), frames)
-    (answer,) = rows.sparkSession.sql(f"SELECT {sql}", rows=rows).collect()
+    (answer,) = rows.sparkSession.sql(query, rows=rows).collect()
     return bool(answer[0])
 
 

@@ -113,10 +113,11 @@ def implied(column: Column, prop: dict[str, Any], default: Disposition, line: in
     lengths = {k: options[k] for k in ("minLength", "maxLength") if k in options}
     if lengths:
         low, high = lengths.get("minLength", 0), lengths.get("maxLength", 2**31 - 1)
-        # Characters are counted only of text whose bytes are too many: those are known without a look at it. BETWEEN
-        # would have them counted ahead of the comparison.
-        short = "" if low else f"octet_length({name}) <= {int(high)} OR "
-        predicate = f"{name} IS NULL OR {short}(length({name}) >= {int(low)} AND length({name}) <= {int(high)})"
+        # Characters are counted only of text whose bytes are too many: those are known without a look at it. Written
+        # twice, or in a BETWEEN, they would be counted ahead of the comparison.
+        predicate = f"{name} IS NULL OR octet_length({name}) <= {int(high)} OR length({name}) <= {int(high)}"
+        if low:
+            predicate = f"{name} IS NULL OR (length({name}) >= {int(low)} AND length({name}) <= {int(high)})"
         yield rule("length", "length", predicate, min_length=low, max_length=high)
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from lakehouse.delta import store
 from lakehouse.delta.fate import discard
 from lakehouse.delta.features import Snapshot, snapshot
-from lakehouse.delta.log import Action, commit_file, encode, latest_version
+from lakehouse.delta.log import Action, commit_file, encode, latest_version, log_folder
 from lakehouse.delta.record import ADDED, RECORD, Branch, BranchRefused, Mode
 from lakehouse.delta.replay import clone_actions
-from lakehouse.delta.spec import PROTOCOL, TableSpec, grown, metadata
+from lakehouse.delta.spec import PROTOCOL, TableSpec, checksum, grown, metadata
 from lakehouse.killpoints import reach
 
 
@@ -38,26 +38,32 @@ def open_branch(table_path: str, branch_path: str, spec: TableSpec, mode: Mode) 
     base_version = latest_version(table)
     base = snapshot(table, base_version) if base_version >= 0 else None
     fields = spec.fields()
+    files: list[Action] = []
     if base is None:
-        commits = [_first(PROTOCOL, metadata(fields, spec.partition_by, spec.properties))]
+        protocol, told = PROTOCOL, metadata(fields, spec.partition_by, spec.properties)
+        commits = [_first(protocol, told)]
         start = -1
     else:
         fields = grown(base, fields, spec.partition_by)
-        first = metadata(base.fields, base.partition_by, base.properties)
+        protocol, told = base.protocol, metadata(base.fields, base.partition_by, base.properties)
         files = clone_actions(table, base_version) if mode == "clone" else []
-        commits = [_first(base.protocol, first) + encode(files)]
+        commits = [_first(protocol, told) + encode(files)]
         start = 0
         changed = {k: v for k, v in spec.properties.items() if base.properties.get(k) != v}
         if len(fields) > len(base.fields) or changed:
             evolved = metadata(fields, base.partition_by, {**base.properties, **changed})
             # A new id in the middle of a log would stop its readers.
-            commits.append(encode([{"metaData": {**evolved, "id": first["id"]}}]))
+            told = {**evolved, "id": told["id"]}
+            commits.append(encode([{"metaData": told}]))
     branch = Branch(table, folder, base_version, mode, start, uuid.uuid4().hex)
     store.replace(f"{folder}/{RECORD}", branch.to_json().encode())
     reach("branch.record_written")
     for version, commit in enumerate(commits):
         if not store.put_if_absent(commit_file(folder, version), commit):
             raise BranchRefused(f"Somebody else is opening a branch in {folder}.", "Use a folder for each attempt.")
+    if not files:
+        # Of a log without a file Spark would otherwise find that out by four jobs, after its first commit.
+        store.replace(f"{log_folder(folder)}/{len(commits) - 1:020}.crc", checksum(protocol, told))
     reach("branch.log_written")
     return branch
 
