@@ -40,7 +40,7 @@ def test_a_dead_branch_goes_and_nothing_else(lake):
     dead, rows = lake.append((3, "dead")), lake.rows()
     told = collect(lake.path, timedelta(hours=1), now=later(1))
     assert (told.branches, told.waiting) == (1, 0)
-    assert told.files == 4  # record, two commits, data
+    assert told.files == 5  # record, two commits, checksum, data
     assert {name.split("/")[0] for name in lake.files()} == {"seed"}
     assert lake.rows() == rows
     with pytest.raises(BranchRefused):
