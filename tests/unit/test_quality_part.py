@@ -85,6 +85,7 @@ def test_words_and_severity_are_not_the_rule_and_types_are() -> None:
         ("note <> uuid()", False),
         ("day <= DATE'today'", False),
         ("day <= DATE' Today UTC'", False),
+        ("day <= DATE'today\tUTC'", False),
         ("at < TIMESTAMP'yesterday Europe/Berlin'", False),
         ("day <= CAST('to' || 'day' AS DATE)", False),
         ("note = 'the nowhere of today'", True),

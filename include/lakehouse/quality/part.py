@@ -102,7 +102,7 @@ def _fleeting(node: exp.Expr) -> bool:
     from sqlglot import exp
 
     if isinstance(node, exp.Literal):
-        return node.is_string and node.name.strip().lower().partition(" ")[0] in _TODAY
+        return node.is_string and any(word in _TODAY for word in node.name.lower().split()[:1])
     # Without an argument, a function tells of nothing else.
     silent = isinstance(node, exp.Func) and not any(node.args.values())
     return silent or type(node).__name__.startswith(_FLEETING)
