@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.door import arguments, medians, serving_spark, tell, workplace
 from lakehouse import paths
-from lakehouse.bronze.drift import landed
+from lakehouse.bronze.landed import landed
 from lakehouse.bronze.load import LoadStamp, load
 from lakehouse.contracts import load_contract
 from lakehouse.delta import diff, drop_branch, fast_forward, open_branch
@@ -67,11 +67,11 @@ def loaded(spark: Any, folder: Path, lake: Path, number: int, rows: int) -> dict
     # What quarantine holds already would not be set aside again.
     shutil.rmtree(paths.ops("quarantine"), ignore_errors=True)
     marks = [time.perf_counter()]
-    frames = landed(spark, str(folder))
+    files = landed(spark, str(folder))
     branch = open_branch(path, f"{path}/_branch/{batch}/1", table_spec(contract), "append")
     marks.append(time.perf_counter())
     stamp = LoadStamp(batch, 1, "1", "bench", datetime.now(UTC), "2025-01-01", "0" * 32)
-    counts = load(contract, source, branch, frames, {}, (WINDOW,), stamp, rows_landed=rows)
+    counts = load(contract, source, branch, files, {}, (WINDOW,), stamp)
     marks.append(time.perf_counter())
     known = with_statistics(Known(), contract, told_by(branch.path))
     candidate = spark.read.format("delta").load(branch.path)

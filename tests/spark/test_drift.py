@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse.bronze.drift import SchemaFrozen, evolved, landed
+from lakehouse.bronze.drift import SchemaFrozen, evolved
+from lakehouse.bronze.landed import landed
 from lakehouse.bronze.load import LoadStamp, load
 from lakehouse.config import settings
 from lakehouse.contracts import Contract, load_contract
@@ -90,14 +91,14 @@ class Lane:
         for name in shapes:
             row = {**SHAPES[name], "id": type(SHAPES[name]["id"])(int(SHAPES[name]["id"]) + shift)}
             pq.write_table(pa.Table.from_pylist([row]), folder / f"{name}.parquet")
-        frames = landed(self.spark, str(folder))
+        files = landed(self.spark, str(folder))
         there = {c.name: c.type for c in schema_columns(self.path)}
-        grown = evolved(self.contract, self.source, frames, there)
+        grown = evolved(self.contract, self.source, files.frames, there)
         branch = open_branch(
             self.path, f"{self.path}/_branch/b{self.loads}/1", table_spec(self.contract, grown), "append"
         )
         stamp = LoadStamp(f"b{self.loads}", 1, "a", "run", NOON, "2025-01-01", "0" * 32)
-        counts = load(self.contract, self.source, branch, frames, grown, WINDOW, stamp)
+        counts = load(self.contract, self.source, branch, files, grown, WINDOW, stamp)
         fast_forward(branch, f"b{self.loads}", 1, {})
         return counts
 

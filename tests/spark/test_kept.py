@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakehouse.bronze.drift import landed
 from lakehouse.bronze.judge import judged
+from lakehouse.bronze.landed import landed
 from lakehouse.contracts import load_contract
 from lakehouse.ingest.kept import land_kept
 
@@ -90,8 +90,8 @@ def test_what_comes_back_is_judged_as_it_was(spark: Any, tmp_path: Path) -> None
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     pq.write_table(pa.Table.from_pylist(ROWS, schema=pa.schema(list(TYPES.items()))), first / "0.parquet")
-    before = told(landed(spark, str(first)), contract)
+    before = told(landed(spark, str(first)).frames, contract)
     assert [row["_reasons"] for row in before if row["id"] == 3] == [["at_not_null"]]
     assert len({row["_row_hash"] for row in before}) == len(ROWS)
     land_kept(contract, [row["_landed"] for row in before], str(second), b"key")
-    assert told(landed(spark, str(second)), contract) == before
+    assert told(landed(spark, str(second)).frames, contract) == before

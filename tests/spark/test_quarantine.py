@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.bronze import quarantine, seen
-from lakehouse.bronze.drift import landed
 from lakehouse.bronze.judge import cast
-from lakehouse.bronze.load import LoadStamp, _known, _may_repeat, load
+from lakehouse.bronze.landed import landed
+from lakehouse.bronze.load import LoadStamp, _known, load
+from lakehouse.bronze.repeated import may_repeat
 from lakehouse.config import settings
 from lakehouse.contracts import Contract, load_contract
 from lakehouse.delta import fast_forward, open_branch, read_rows
@@ -99,20 +101,26 @@ def entries() -> list[dict[str, Any]]:
 
 @pytest.mark.long(35)
 @pytest.mark.parametrize("last", [BAD[1], LONG], ids=["short", "long"])
-def test_both_ways_set_the_same_rows_aside(
+def test_every_way_sets_the_same_rows_aside(
     spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: dict[str, Any]
 ) -> None:
-    """`long`: a row too large to travel makes the second load read its rows again, whatever the first did."""
+    """Seen as they pass or asked for apart (`many`), and then read again or not.
+
+    `long`: a row too large to travel makes the second load read its rows again, whatever the first did.
+    """
     told = {}
-    for few in (10_000, 1):
-        monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / str(few)))
+    for way in product((10_000, 1), (1, 1000)):
+        few, many = way
+        monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / f"{few}-{many}"))
         settings.cache_clear()
         monkeypatch.setattr(seen, "FEW", few)
-        counts = loaded(spark, contract, tmp_path / str(few), [GOOD, *BAD], [*BAD[:2], GOOD, last])
+        monkeypatch.setattr("lakehouse.bronze.load.MANY", many)
+        counts = loaded(spark, contract, tmp_path / f"{few}-{many}", [GOOD, *BAD], [*BAD[:2], GOOD, last])
         lane = Path(error_lane(contract.name, "2025-01-01", "b0")) / "part-00000.json"
-        told[few] = counts, entries(), sorted(lane.read_text().strip().split("\n"))
-    assert told[1] == told[10_000]
-    counts, held, lane = told[1]
+        told[way] = counts, entries(), sorted(lane.read_text().strip().split("\n"))
+    one = next(iter(told.values()))
+    assert all(other == one for other in told.values())
+    counts, held, lane = one
     assert [c["quarantined"] for c in counts] == [4, int(last is LONG)]
     assert {json.loads(entry["key"]).get("id") for entry in held} == {2, 3, None, 5} - (
         {5} if last is not LONG else set()
@@ -250,14 +258,29 @@ def test_few_rows_need_no_second_pass(
     assert loaded(spark, contract, tmp_path / "home", [GOOD, *BAD])[0]["quarantined"] == 4
 
 
+def test_of_a_large_load_without_a_fault_nothing_is_asked(
+    spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.bronze.load.MANY", 1)
+    asked: list[int] = []
+    ask = seen.Seen._asked
+    monkeypatch.setattr(seen.Seen, "_asked", lambda self: asked.append(1) or ask(self))
+    good = [{**GOOD, "id": str(number)} for number in range(5)]
+    # The third finds nothing new, which could be for a fault.
+    counts = loaded(spark, contract, tmp_path, good, [{**GOOD, "id": "9"}, BAD[0]], good)
+    assert [(one["judged"], one["quarantined"]) for one in counts] == [(5, 0), (2, 1), (5, 0)]
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize("kind", ["BIGINT", "STRING"])
 @pytest.mark.parametrize(("keys", "repeat"), [([1, 2, 64, -1], False), ([1, 2, 2], True), ([1, None, None], True)])
 def test_repeated_keys_are_found_before_a_load(
-    spark: Any, contract: Contract, kind: str, keys: list[int | None], repeat: bool
+    spark: Any, contract: Contract, tmp_path: Path, kind: str, keys: list[int | None], repeat: bool
 ) -> None:
-    """Of one moment, over two landing frames; whole numbers are asked by bits, others by their hashes."""
+    """Of one moment, over two landing files; whole numbers that lie close together are asked without Spark."""
     assert contract.source
-    rows = spark.createDataFrame([(key,) for key in keys], "id BIGINT")
-    halves = [rows.where("id <= 1 OR id IS NULL"), rows.where("id > 1")]
-    frames = [half.selectExpr(f"CAST(id AS {kind}) AS id", "TIMESTAMP'2025-01-01' AS at") for half in halves]
-    assert _may_repeat(contract, contract.source, frames) is repeat
+    kinds = pa.schema([("id", pa.int64() if kind == "BIGINT" else pa.string()), ("at", pa.timestamp("us", "UTC"))])
+    for name, half in (("a", keys[:1]), ("b", keys[1:])):
+        rows = [{"id": key if key is None or kind == "BIGINT" else str(key), "at": NOON} for key in half]
+        pq.write_table(pa.Table.from_pylist(rows, schema=kinds), tmp_path / f"{name}.parquet")
+    assert may_repeat(contract, contract.source, landed(spark, str(tmp_path))) is repeat

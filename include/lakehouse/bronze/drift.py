@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.errors import LakehouseError
-from lakehouse.ingest.landing import EXTRA, landing_files, opened
+from lakehouse.ingest.landing import EXTRA
 from lakehouse.sqltext import literal, quote
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 #: Types that a column may evolve to; values of any other become text.
 _PLAIN = ("bigint", "int", "smallint", "tinyint", "double", "float", "boolean", "string", "binary", "date", "timestamp")
@@ -33,15 +33,6 @@ class SchemaFrozen(LakehouseError):
 
 #: How JSON has times: Spark's own way would cut them at milliseconds.
 TIMES = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
-
-
-def landed(spark: SparkSession, folder: str) -> list[DataFrame]:
-    """The landing files of `folder`, a frame for each schema there is among them (columns: see `ingest.landing`)."""
-    groups: dict[str, list[str]] = {}
-    for path in landing_files(folder):
-        with opened(path) as file:
-            groups.setdefault(file.schema_arrow.remove_metadata().to_string(), []).append(path)
-    return [spark.read.parquet(*files) for files in groups.values()]
 
 
 def unknown(frame: DataFrame) -> dict[str, str]:

@@ -6,14 +6,14 @@ Row identity is (key, cursor, content hash): the same row seen again, in this lo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from lakehouse.bronze.judge import cast, judged
+from lakehouse.bronze.judge import judged
 from lakehouse.bronze.quarantine import known_before, rows_of_load, set_aside
+from lakehouse.bronze.repeated import may_repeat
 from lakehouse.bronze.seen import Seen
 from lakehouse.bronze.verdicts import record_verdicts
 from lakehouse.contracts.model import Contract, Source
@@ -21,17 +21,18 @@ from lakehouse.errors import LakehouseError
 from lakehouse.ingest.landing import KEPT
 from lakehouse.killpoints import reach
 from lakehouse.ledger.windows import Window, with_lookback
-from lakehouse.repeats import WHOLE, surplus
 from lakehouse.sqltext import literal, quote, timestamp
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from lakehouse.bronze.landed import Landed
     from lakehouse.delta import Branch
 
 
-#: Landed rows from which it is cheaper to ask whether any is repeated than to look for repeated ones in any case.
-ASK_FIRST = 200_000
+#: Landed rows from which a question of its own, whether any is repeated, or which are at fault, costs less than what
+#: every row would carry for it.
+MANY = 200_000
 
 
 class LoadFailed(LakehouseError):
@@ -60,32 +61,34 @@ def load(
     contract: Contract,
     source: Source,
     branch: Branch,
-    frames: Sequence[DataFrame],
+    there: Landed,
     grown: dict[str, str],
     windows: tuple[Window, ...],
     stamp: LoadStamp,
     *,
-    rows_landed: int = 0,
     replay: bool = False,
 ) -> dict[str, int]:
-    """Append the new good rows of the landed `frames` to `branch`; counts: judged, quarantined, set_aside, discarded,
+    """Append the new good rows that landed to `branch`; counts: judged, quarantined, set_aside, discarded,
     superseded.
 
-    `grown` are the table's columns beyond the contract; `rows_landed`, as far as known, decides how repeated rows are
-    looked for. Quarantined are those new in this load, or, where the rows come from quarantine, those that stay there;
-    set_aside are those, and what earlier attempts at the load had quarantined. Of a replay, superseded are rows
-    appended though their key has a newer state. Raises LoadFailed where more rows than the contract's quarantine
-    threshold allows are at fault, those not counted that a published load has set aside before (CON-2).
+    `grown` are the table's columns beyond the contract. Quarantined are those new in this load, or, where the rows come
+    from quarantine, those that stay there; set_aside are those, and what earlier attempts at the load had quarantined.
+    Of a replay, superseded are rows appended though their key has a newer state. Raises LoadFailed where more rows than
+    the contract's quarantine threshold allows are at fault, those not counted that a published load has set aside
+    before (CON-2).
     """
-    spark = frames[0].sparkSession
-    rows = reduce(lambda one, other: one.unionByName(other), [judged(f, contract, source, grown) for f in frames])
-    seen = Seen(rows, contract, source)
+    from lakehouse.delta import tell, untold
+
+    spark, many = there.frames[0].sparkSession, there.rows >= MANY
+    frames = [judged(frame, contract, source, grown) for frame in there.frames]
+    rows = reduce(lambda one, other: one.unionByName(other), frames)
+    seen = Seen(rows, contract, source, there.rows, observed=not many)
     # A series has its cursor in its key. A record of a topic never changes: it is known by its place, whatever columns
     # the contract has of it by now.
     content = [] if source.streamed else ["_row_hash"]
     identity = list(dict.fromkeys([*contract.primary_key, source.cursor, *content]))
     good = seen.passing.where("NOT _faulty AND NOT _discarded")
-    if rows_landed < ASK_FIRST or _may_repeat(contract, source, frames):
+    if not many or may_repeat(contract, source, there):
         good = good.dropDuplicates(identity)
     known = _known(spark, branch, source, () if replay else windows, rows)
     if known is not None:
@@ -96,7 +99,7 @@ def load(
         spark.conf.set(f"parquet.enable.dictionary#{name}", "false")
     for name in ("_extra", "_batch_id", "_source_system", "_row_hash"):
         spark.conf.set(f"parquet.column.statistics.enabled#{name}", "false")
-    good.selectExpr(
+    new = good.selectExpr(
         *[quote(name) for name in [*[c.name for c in contract.columns], *grown]],
         "_extra",
         f"{timestamp(stamp.ingest_ts)} AS _ingest_ts",
@@ -104,10 +107,13 @@ def load(
         f"{literal(source.connection)} AS _source_system",
         f"CAST({literal(stamp.run_date)} AS DATE) AS _run_date",
         "_row_hash",
-    ).write.format("delta").mode("append").save(branch.path)
+    )
+    with untold(spark):
+        new.write.format("delta").mode("append").save(branch.path)
+    appended = tell(branch)
     reach("load.appended")
-    total, bad, discarded = seen.counts()
-    kept = any(KEPT in frame.columns for frame in frames)
+    total, bad, discarded = seen.counts(appended)
+    kept = any(KEPT in frame.columns for frame in there.frames)
     if kept:
         record_verdicts(contract, rows, stamp)
     aside = bad if kept or not bad else set_aside(spark, contract, seen.few(), seen.aside, stamp)
@@ -127,35 +133,6 @@ def load(
             counts,
         )
     return {**counts, "superseded": _superseded(spark, contract, source, branch) if replay else 0}
-
-
-def _may_repeat(contract: Contract, source: Source, frames: Sequence[DataFrame]) -> bool:
-    """Whether two landed rows have one key and cursor; if not, no row is there twice.
-
-    Asked of these narrow columns alone: it is seldom so, and to look for repeated rows is to sort the whole load.
-    """
-    columns = [contract.column(name) for name in dict.fromkeys([*contract.primary_key, source.cursor])]
-    if any(column.name not in frame.columns for column in columns for frame in frames):
-        return True
-    # A load has most keys once; where they are whole numbers, that is told sooner than anything else.
-    key = columns[0].name
-    if len(contract.primary_key) == 1 and all(dict(frame.dtypes)[key].upper() in WHOLE for frame in frames):
-        numbers = [frame.selectExpr(f"CAST({quote(key)} AS BIGINT) AS one") for frame in frames]
-        if not _first(numbers, surplus("one", "{rows}")):
-            return False
-    hashes = []
-    for frame in frames:
-        is_of = dict(frame.dtypes)
-        made = [cast(column.name, is_of[column.name], column.type) for column in columns]
-        hashes.append(frame.selectExpr(f"xxhash64({', '.join(made)}) AS one"))
-    return _first(hashes, "SELECT count(*) > count(DISTINCT one) FROM {rows}")
-
-
-def _first(frames: Sequence[DataFrame], query: str) -> bool:
-    """Whether `query` over all of `frames`, its `{rows}`, gives true or any number but 0."""
-    rows = reduce(lambda one, other: one.union(other), frames)
-    (answer,) = rows.sparkSession.sql(query, rows=rows).collect()
-    return bool(answer[0])
 
 
 def _known(

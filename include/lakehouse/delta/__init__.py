@@ -11,6 +11,7 @@ from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
 from lakehouse.delta.feed import changed_since, changes, feed_problem
 from lakehouse.delta.files import drop_files, file_batches, files_in
+from lakehouse.delta.footers import tell, untold
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version, version_at
 from lakehouse.delta.publish import (
     CandidateChanged,
@@ -82,7 +83,9 @@ __all__ = [
     "table_id",
     "table_sql",
     "table_stats",
+    "tell",
     "transaction_version",
     "transactions",
+    "untold",
     "version_at",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 from lakehouse.delta import store
 from lakehouse.delta.fate import discard
 from lakehouse.delta.features import Snapshot, snapshot
-from lakehouse.delta.log import Action, commit_file, encode, latest_version, log_folder
+from lakehouse.delta.log import Action, checksum_file, commit_file, encode, latest_version
 from lakehouse.delta.record import ADDED, RECORD, Branch, BranchRefused, Mode
 from lakehouse.delta.replay import clone_actions
 from lakehouse.delta.spec import PROTOCOL, TableSpec, checksum, grown, metadata
@@ -63,7 +63,7 @@ def open_branch(table_path: str, branch_path: str, spec: TableSpec, mode: Mode) 
             raise BranchRefused(f"Somebody else is opening a branch in {folder}.", "Use a folder for each attempt.")
     if not files:
         # Of a log without a file Spark would otherwise find that out by four jobs, after its first commit.
-        store.replace(f"{log_folder(folder)}/{len(commits) - 1:020}.crc", checksum(protocol, told))
+        store.replace(checksum_file(folder, len(commits) - 1), checksum(protocol, told, ()))
     reach("branch.log_written")
     return branch
 

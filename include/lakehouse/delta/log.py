@@ -35,6 +35,11 @@ def commit_file(path: str, version: int) -> str:
     return f"{log_folder(path)}/{version:020}.json"
 
 
+def checksum_file(path: str, version: int) -> str:
+    """Path of the file that sums one version up, for readers that would otherwise replay the log."""
+    return f"{log_folder(path)}/{version:020}.crc"
+
+
 def latest_version(path: str) -> int:
     """Version of the table at `path`, -1 where there is no table. One listing, nothing is read."""
     return max(versions(path), default=-1)

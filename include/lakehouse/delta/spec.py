@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,10 +88,14 @@ def metadata(
     }
 
 
-def checksum(protocol: Mapping[str, Any], told: Mapping[str, Any]) -> bytes:
-    """Delta's checksum file of a version without files: what a reader would otherwise replay the log for."""
-    numbers = {"tableSizeBytes": 0, "numFiles": 0, "numMetadata": 1, "numProtocol": 1}
-    lists: dict[str, list[Any]] = {"setTransactions": [], "domainMetadata": [], "allFiles": []}
+def checksum(protocol: Mapping[str, Any], told: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> bytes:
+    """Delta's checksum file of a version with these `files`: what a reader would otherwise replay the log for.
+
+    In: contents of the actions in force.
+    """
+    size = sum(int(file["size"]) for file in files)
+    numbers = {"tableSizeBytes": size, "numFiles": len(files), "numMetadata": 1, "numProtocol": 1}
+    lists: dict[str, list[Any]] = {"setTransactions": [], "domainMetadata": [], "allFiles": list(files)}
     return json.dumps({**numbers, **lists, "metadata": told, "protocol": protocol}).encode()
 
 

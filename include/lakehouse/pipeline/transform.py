@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse import ledger, log, metrics, paths
-from lakehouse.bronze.drift import evolved, landed
+from lakehouse.bronze.drift import evolved
+from lakehouse.bronze.landed import landed
 from lakehouse.bronze.load import LoadFailed, LoadStamp, load
 from lakehouse.clock import now
 from lakehouse.config import settings
@@ -52,14 +53,14 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
         rows = batch.counts["extracted"]
         began = time.monotonic()
         with connected(f"{contract.name} transform", session_id(batch.batch_id, batch.attempt)) as spark:
-            frames = landed(spark, landing)
-            if not frames:
+            files = landed(spark, landing)
+            if not files.frames:
                 raise LakehouseError(
                     f"{contract.name}: the {rows} extracted rows are not in {landing} any more.",
                     "Clear the extract task: files stay for a time, and other runs of the window replace them.",
                 )
             there = {column.name: column.type for column in schema_columns(paths.table(contract.name))}
-            grown = evolved(contract, source, frames, there)
+            grown = evolved(contract, source, files.frames, there)
             branch = _branch(contract, batch, "append", grown)
             reach("load.branched")
             again = batch.run.kind == "replay"
@@ -68,11 +69,10 @@ def load_landed(contract: Contract, batch: Batch) -> Batch:
                     contract,
                     source,
                     branch,
-                    frames,
+                    files,
                     grown,
                     batch.windows,
                     _stamp(batch),
-                    rows_landed=rows,
                     replay=again,
                 )
             except LoadFailed as error:

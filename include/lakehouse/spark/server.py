@@ -19,11 +19,13 @@ from lakehouse.spark.skew import SKEW
 MAIN_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 #: Few cores and small data: the defaults (200, 50, 32) spend their time on scheduling.
-#: VACUUM took 37-124 s with them, 4-6 s with these. A cluster keeps the defaults.
+#: VACUUM took 37-124 s with them, 4-6 s with these. A file as a core writes it is read by one, not by one and a rest.
+#: A cluster keeps the defaults.
 FEW_CORES: dict[str, str] = {
     "spark.sql.shuffle.partitions": "4",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    "spark.sql.files.maxPartitionBytes": "256m",
 }
 
 #: What every session of the server starts with.
