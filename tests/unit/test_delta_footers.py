@@ -39,13 +39,13 @@ KINDS = {
     "te`xt": ("STRING", pa.string()),
     "silent": ("BIGINT", pa.int64()),
 }
-NAMED = ",".join("`" + name.replace("`", "``") + "`" for name in KINDS if name != "silent")
 
 
 def branch_of(folder, *files, groups=2, kinds=KINDS):
     """A branch with a Parquet file for each of `files`, dicts of columns, without statistics in its log."""
     columns = tuple(ColumnSpec(name, kind) for name, (kind, _) in kinds.items())
-    spec = TableSpec(columns, properties={"delta.dataSkippingStatsColumns": NAMED})
+    named = ",".join("`" + name.replace("`", "``") + "`" for name in kinds if name != "silent")
+    spec = TableSpec(columns, properties={"delta.dataSkippingStatsColumns": named})
     branch = open_branch(str(folder / "t"), str(folder / "t" / "_branch" / "b" / "1"), spec, "append")
     for number, values in enumerate(files):
         count = len(next(iter(values.values())))
@@ -126,6 +126,54 @@ def test_a_footer_without_statistics_tells_rows_alone(tmp_path, monkeypatch):
     branch = branch_of(tmp_path, {"n": [1, 2]})
     tell(branch)
     assert told(branch) == [{"numRecords": 2, "minValues": {}, "maxValues": {}, "nullCount": {}}]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options"),
+    [
+        ({"n": pa.array([1, 2], pa.uint64())}, {}),
+        ({"at": pa.array([1, 2], pa.timestamp("ms", "UTC"))}, {"coerce_timestamps": "ms"}),
+        ({"at": pa.array([1, 2], pa.timestamp("us", "UTC"))}, {"use_deprecated_int96_timestamps": True}),
+        ({"price": pa.array([Decimal("1.123")], pa.decimal128(18, 3))}, {}),
+        ({"te`xt": pa.array([b"a"], pa.binary())}, {}),
+        ({"te`xt": pa.array([["a"]], pa.list_(pa.string()))}, {}),
+        ({"day": pa.array([date(1500, 1, 1)])}, {"legacy": True}),
+    ],
+    ids=["unsigned", "milliseconds", "int96", "scale", "bytes", "list", "calendar"],
+)
+def test_what_is_written_otherwise_has_no_bounds(tmp_path, columns, options):
+    branch = branch_of(tmp_path)
+    rows = pa.table(columns)
+    if options.pop("legacy", False):
+        rows = rows.replace_schema_metadata({"org.apache.spark.legacyDateTime": ""})
+    buffer = io.BytesIO()
+    pq.write_table(rows, buffer, **options)
+    store.replace(f"{branch.path}/one.parquet", buffer.getvalue())
+    file = {"path": "one.parquet", "partitionValues": {}, "size": buffer.tell()}
+    work(branch, {"add": {**file, "modificationTime": 1, "dataChange": True}})
+    assert tell(branch) == rows.num_rows
+    (stats,) = told(branch)
+    assert not stats["minValues"] and not stats["maxValues"]
+
+
+def test_what_is_inside_of_a_column_is_not_taken_for_one(tmp_path):
+    """Both are called a.b in Parquet; the file is older than the column."""
+    kinds = {"a": ("STRUCT<b: BIGINT>", None), "a.b": ("BIGINT", None)}
+    branch = branch_of(tmp_path, kinds=kinds)
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"a": [{"b": 1}]}), buffer)
+    store.replace(f"{branch.path}/one.parquet", buffer.getvalue())
+    file = {"path": "one.parquet", "partitionValues": {}, "size": buffer.tell()}
+    work(branch, {"add": {**file, "modificationTime": 1, "dataChange": True}})
+    tell(branch)
+    assert told(branch) == [{"numRecords": 1, "minValues": {}, "maxValues": {}, "nullCount": {}}]
+
+
+def test_a_file_without_rows_is_taken_off_the_branch(tmp_path):
+    branch = branch_of(tmp_path, {"n": []}, {"n": [3]})
+    assert tell(branch) == 1
+    assert [stats["numRecords"] for stats in told(branch)] == [1]
+    assert (diff(branch).files_added, diff(branch).files_removed, diff(branch).rows_added) == (1, 0, 1)
 
 
 def test_another_worker_on_the_branch_is_refused(tmp_path, monkeypatch):

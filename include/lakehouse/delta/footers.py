@@ -31,6 +31,9 @@ _TOLD, _NAME = "delta.dataSkippingStatsColumns", re.compile(r"`((?:[^`]|``)+)`|(
 _PREFIX, _LAST = 32, "\U0010ffff"
 _EPOCH = date(1970, 1, 1).toordinal()
 _INTEGERS = ("byte", "short", "integer", "long")
+#: What Parquet calls them, and other kinds. Others may be written otherwise, times in nanoseconds for one.
+_NUMBERS = ("NONE", "INT_8", "INT_16", "INT_32", "INT_64")
+_WRITTEN = {"date": "DATE", "timestamp": "TIMESTAMP_MICROS", "string": "UTF8"}
 
 
 @contextmanager
@@ -91,8 +94,13 @@ def _statistics(path: str, kinds: Mapping[str, Any]) -> tuple[int, str]:
 
     with pq.ParquetFile(store.opened(path)) as file:
         footer = file.metadata
-    schema = footer.schema
-    places = {schema.column(n).path: n for n in range(len(schema))}
+    columns = [footer.schema.column(n) for n in range(footer.num_columns)]
+    # Not what is inside of a column.
+    places = {
+        one.path: n for n, one in enumerate(columns) if not one.max_repetition_level and one.max_definition_level < 2
+    }
+    # Days before 1582 as other calendars count them.
+    julian = any(key.startswith(b"org.apache.spark.legacy") for key in footer.metadata or {})
     found: dict[str, dict[str, str]] = {"minValues": {}, "maxValues": {}, "nullCount": {}}
     for name, kind in kinds.items():
         if name not in places:
@@ -102,7 +110,7 @@ def _statistics(path: str, kinds: Mapping[str, Any]) -> tuple[int, str]:
             continue
         found["nullCount"][name] = str(sum(one.null_count for one in kept))
         full = [one for one in kept if one.num_values]
-        if not full or not all(one.has_min_max for one in full):
+        if not full or not all(one.has_min_max for one in full) or not _means(columns[places[name]], kind, julian):
             continue
         low = _json(min(_kept(one.min_raw, kind) for one in full), kind)
         high = _json(max(_kept(one.max_raw, kind) for one in full), kind, upper=True)
@@ -113,6 +121,19 @@ def _statistics(path: str, kinds: Mapping[str, Any]) -> tuple[int, str]:
         inside = ",".join(f"{json.dumps(name)}:{text}" for name, text in values.items())
         parts.append(f'"{told}":{{{inside}}}')
     return footer.num_rows, "{" + ",".join(parts) + "}"
+
+
+def _means(column: Any, kind: Any, julian: bool) -> bool:
+    """Whether a column of Parquet has values of `kind` as `_json` reads them."""
+    if kind in _INTEGERS:
+        return bool(column.physical_type in ("INT32", "INT64") and column.converted_type in _NUMBERS)
+    if isinstance(kind, str) and kind.startswith("decimal("):
+        return bool(column.converted_type == "DECIMAL" and column.scale == _scale(kind))
+    return bool(column.converted_type == _WRITTEN.get(str(kind)) and not (julian and kind != "string"))
+
+
+def _scale(kind: str) -> int:
+    return int(kind.rstrip(")").partition(",")[2])
 
 
 def _kept(raw: Any, kind: Any) -> Any:
@@ -136,7 +157,7 @@ def _json(bound: Any, kind: Any, upper: bool = False) -> str | None:
         return json.dumps(text[:_PREFIX] if whole else text[:_PREFIX] + _LAST) if _LAST not in text else None
     if isinstance(kind, str) and kind.startswith("decimal("):
         # Read from text: arithmetic would round to 28 digits.
-        return format(Decimal(f"{bound}E-{int(kind.rstrip(')').partition(',')[2])}"), "f")
+        return format(Decimal(f"{bound}E-{_scale(kind)}"), "f")
     try:
         if kind == "date":
             return f'"{date.fromordinal(_EPOCH + bound)}"'
