@@ -22,6 +22,7 @@ from lakehouse.bronze.repeated import may_repeat
 from lakehouse.config import settings
 from lakehouse.contracts import Contract, load_contract
 from lakehouse.delta import fast_forward, open_branch, read_rows
+from lakehouse.errors import LakehouseError
 from lakehouse.ledger import Window
 from lakehouse.paths import error_lane, ops, table
 from lakehouse.pipeline.spec import table_spec
@@ -256,6 +257,29 @@ def test_few_rows_need_no_second_pass(
     settings.cache_clear()
     monkeypatch.setattr(seen.Seen, "aside", lambda _: pytest.fail("read again"))
     assert loaded(spark, contract, tmp_path / "home", [GOOD, *BAD])[0]["quarantined"] == 4
+
+
+def test_a_rule_that_tells_of_the_moment_is_asked_once(
+    spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked again, a row that was at fault could be good, and would be nowhere."""
+    monkeypatch.setattr("lakehouse.bronze.load.MANY", 1)
+    monkeypatch.setattr(seen.Seen, "_asked", lambda _: pytest.fail("asked again"))
+    rules = [replace(rule, predicate="at < now()") if rule.name == "dear" else rule for rule in contract.rules]
+    late = {**GOOD, "id": "7", "at": datetime.now(UTC) + timedelta(days=1)}
+    counts = loaded(spark, replace(contract, rules=tuple(rules)), tmp_path, [GOOD, late])
+    assert (counts[0]["judged"], counts[0]["quarantined"]) == (2, 1)
+
+
+@pytest.mark.parametrize("more", [1, -1])
+def test_of_a_large_load_every_row_is_accounted_for(
+    spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    monkeypatch.setattr("lakehouse.bronze.load.MANY", 1)
+    own = landed
+    monkeypatch.setitem(globals(), "landed", lambda *of: replace(found := own(*of), rows=found.rows + more))
+    with pytest.raises(LakehouseError, match="1 at fault, 0 discarded"):
+        loaded(spark, contract, tmp_path, [GOOD, BAD[0]])
 
 
 def test_of_a_large_load_without_a_fault_nothing_is_asked(

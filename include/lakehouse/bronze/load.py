@@ -21,6 +21,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.ingest.landing import KEPT
 from lakehouse.killpoints import reach
 from lakehouse.ledger.windows import Window, with_lookback
+from lakehouse.quality.part import steady
 from lakehouse.sqltext import literal, quote, timestamp
 
 if TYPE_CHECKING:
@@ -80,15 +81,18 @@ def load(
     from lakehouse.delta import tell, untold
 
     spark, many = there.frames[0].sparkSession, there.rows >= MANY
+    # What tells of the moment could say another thing when it is asked again.
+    asked_apart = many and all(steady(contract, rule.predicate) for rule in contract.row_rules)
     frames = [judged(frame, contract, source, grown) for frame in there.frames]
     rows = reduce(lambda one, other: one.unionByName(other), frames)
-    seen = Seen(rows, contract, source, there.rows, observed=not many)
+    seen = Seen(rows, contract, source, there.rows, observed=not asked_apart)
     # A series has its cursor in its key. A record of a topic never changes: it is known by its place, whatever columns
     # the contract has of it by now.
     content = [] if source.streamed else ["_row_hash"]
     identity = list(dict.fromkeys([*contract.primary_key, source.cursor, *content]))
     good = seen.passing.where("NOT _faulty AND NOT _discarded")
-    if not many or may_repeat(contract, source, there):
+    sifted = not many or may_repeat(contract, source, there)
+    if sifted:
         good = good.dropDuplicates(identity)
     known = _known(spark, branch, source, () if replay else windows, rows)
     if known is not None:
@@ -110,9 +114,15 @@ def load(
     )
     with untold(spark):
         new.write.format("delta").mode("append").save(branch.path)
-    appended = tell(branch)
     reach("load.appended")
+    appended = tell(branch)
     total, bad, discarded = seen.counts(appended)
+    left = total - appended - bad - discarded
+    if left < 0 or (left and not sifted and known is None):
+        raise LakehouseError(
+            f"{contract.name}: of {total} landed rows {appended} were appended, {bad} at fault, {discarded} discarded.",
+            "Clear the extract task: its landing files changed under the load.",
+        )
     kept = any(KEPT in frame.columns for frame in there.frames)
     if kept:
         record_verdicts(contract, rows, stamp)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,8 @@ _COLLECT = "spark.databricks.delta.stats.collect"
 _TOLD, _NAME = "delta.dataSkippingStatsColumns", re.compile(r"`((?:[^`]|``)+)`|([^,`\s]+)")
 #: Characters of a text's bounds, as Delta has them; after a longer one comes the greatest character there is.
 _PREFIX, _LAST = 32, "\U0010ffff"
+#: Kinds of actions that a checksum file of ours tells of, and those it need not.
+_SUMMED = {"protocol", "metaData", "add", "remove", "commitInfo"}
 _EPOCH = date(1970, 1, 1).toordinal()
 _INTEGERS = ("byte", "short", "integer", "long")
 #: What Parquet calls them, and other kinds. Others may be written otherwise, times in nanoseconds for one.
@@ -43,8 +45,16 @@ def untold(spark: SparkSession) -> Iterator[None]:
     spark.conf.set(_COLLECT, "false")
     try:
         yield
-    finally:
-        spark.conf.unset(_COLLECT) if before is None else spark.conf.set(_COLLECT, before)
+    except BaseException:
+        # What went wrong is to be told, not that a dead session cannot be set back.
+        with suppress(Exception):
+            _set(spark, before)
+        raise
+    _set(spark, before)
+
+
+def _set(spark: SparkSession, value: str | None) -> None:
+    spark.conf.unset(_COLLECT) if value is None else spark.conf.set(_COLLECT, value)
 
 
 def tell(branch: Branch) -> int:
@@ -64,12 +74,12 @@ def tell(branch: Branch) -> int:
     named = {(quoted or bare).replace("``", "`") for quoted, bare in names}
     fields = json.loads(table["schemaString"])["fields"]
     kinds = {field["name"]: field["type"] for field in fields if field["name"] in named}
-    rows = 0
+    files, rows = store.arrow_filesystem(branch.path), 0
     told = [add for add in there if add.get("stats")]
     at = int(datetime.now(UTC).timestamp() * 1000)
     actions: list[Action] = [{"commitInfo": {"timestamp": at, "operation": "COMPUTE STATS"}}]
     for add in (add for add in there if not add.get("stats")):
-        count, stats = _statistics(f"{branch.path}/{store.decoded(add['path'])}", kinds)
+        count, stats = _statistics(files, store.decoded(add["path"]), kinds)
         rows += count
         if count:
             told.append({**add, "dataChange": False, "stats": stats})
@@ -78,21 +88,22 @@ def tell(branch: Branch) -> int:
             # A job without rows leaves a file without rows; Delta's writer, where it looks, does not commit it.
             kept = {name: add[name] for name in ("path", "partitionValues", "size")}
             actions.append(
-                {"remove": {**kept, "deletionTimestamp": at, "dataChange": True, "extendedFileMetadata": True}}
+                {"remove": {**kept, "deletionTimestamp": at, "dataChange": False, "extendedFileMetadata": True}}
             )
     version = latest + 1
     if not store.put_if_absent(commit_file(branch.path, version), encode(actions)):
         raise BranchRefused(f"Somebody else works on {branch.path}.", "Work again on a new branch.")
-    # Two jobs of Spark less for the next to read it.
-    store.replace(checksum_file(branch.path, version), checksum(newest["protocol"], table, told))
+    # Two jobs of Spark less for the next to read it. It would say that there are no transactions, and the like.
+    if newest.keys() <= _SUMMED:
+        store.replace(checksum_file(branch.path, version), checksum(newest["protocol"], table, told))
     return rows
 
 
-def _statistics(path: str, kinds: Mapping[str, Any]) -> tuple[int, str]:
+def _statistics(files: Any, path: str, kinds: Mapping[str, Any]) -> tuple[int, str]:
     """Rows of one file, and its statistics as an add action has them. `kinds` are Delta's types by column."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(store.opened(path)) as file:
+    with pq.ParquetFile(files.open_input_file(path)) as file:
         footer = file.metadata
     columns = [footer.schema.column(n) for n in range(footer.num_columns)]
     # Not what is inside of a column.

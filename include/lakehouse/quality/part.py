@@ -71,10 +71,10 @@ def _lasting(contract: Contract, rule: Rule) -> bool:
     """Whether a row that is good by `rule` is so for good, as long as it and what it is held against are there."""
     if rule.kind not in COUNTS_ROWS or contract.name in rule.tables:
         return False
-    return rule.kind != "row" or _steady(contract, rule.predicate)
+    return rule.kind != "row" or steady(contract, rule.predicate)
 
 
-def _steady(contract: Contract, predicate: str) -> bool:
+def steady(contract: Contract, predicate: str) -> bool:
     """Whether a predicate gives the same for the same row at any time. False where that is not certain."""
     from sqlglot import parse_one
     from sqlglot.errors import SqlglotError
