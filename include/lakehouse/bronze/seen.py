@@ -46,8 +46,8 @@ class Seen:
         """
         told = self._seen.get if self._seen else {}
         if "bad" not in told:
-            # What was appended whole has no row at fault.
-            whole = self._total == appended
+            # What was appended whole has no row at fault. Spark counts once more, for files may have changed meanwhile.
+            whole = self._total == appended == self._rows.count()
             told = {"total": self._total, "bad": 0, "discarded": 0} if whole else self._asked()
         self._told = told
         return told["total"], told["bad"], told["discarded"]
