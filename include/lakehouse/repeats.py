@@ -7,7 +7,7 @@ WHOLE = ("TINYINT", "SMALLINT", "INT", "BIGINT")
 
 
 def surplus(number: str, rows: str) -> str:
-    """Query of how many of `rows` there are beyond one a `number`; NULLs count as beyond.
+    """SQL, in brackets, of how many of `rows` there are beyond one a `number`; NULLs count as beyond.
 
     In: `number`, SQL of a BIGINT, and `rows`, what follows FROM. Numbers become bits of 64-bit words, one for each
     stretch of 64 of them, so that words are shuffled and not numbers; a word is a number itself, which Spark
@@ -15,6 +15,6 @@ def surplus(number: str, rows: str) -> str:
     many rows share theirs it does not say.
     """
     return (
-        "SELECT coalesce(sum(held - coalesce(bit_count(bits), 0)), 0) FROM (SELECT count(1) AS held, "
-        f"bit_or(shiftleft(1L, CAST({number} & 63 AS INT))) AS bits FROM {rows} GROUP BY shiftright({number}, 6))"
+        "(SELECT coalesce(sum(held - coalesce(bit_count(bits), 0)), 0) FROM (SELECT count(1) AS held, "
+        f"bit_or(shiftleft(1L, CAST({number} & 63 AS INT))) AS bits FROM {rows} GROUP BY shiftright({number}, 6)))"
     )

@@ -82,8 +82,7 @@ def load(
 
     spark, many = there.frames[0].sparkSession, there.rows >= MANY
     # What tells of the moment could say another thing when it is asked again.
-    own = [rule.predicate for rule in contract.row_rules if rule.kind == "row"]
-    asked_apart = many and all(steady(contract, predicate) for predicate in own)
+    asked_apart = many and all(steady(contract, rule) for rule in contract.row_rules)
     frames = [judged(frame, contract, source, grown) for frame in there.frames]
     rows = reduce(lambda one, other: one.unionByName(other), frames)
     seen = Seen(rows, contract, source, there.rows, observed=not asked_apart)

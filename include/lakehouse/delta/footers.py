@@ -66,7 +66,8 @@ def tell(branch: Branch) -> int:
     """
     latest = latest_version(branch.path)
     there = active_files(branch.path, latest)
-    if all(add.get("stats") for add in there):
+    told = [add for add in there if add.get("stats")]
+    if len(told) == len(there):
         return 0
     newest = {kind_of(a): a[kind_of(a)] for n in range(latest + 1) for a in read_commit(branch.path, n)}
     table = newest["metaData"]
@@ -75,7 +76,6 @@ def tell(branch: Branch) -> int:
     fields = json.loads(table["schemaString"])["fields"]
     kinds = {field["name"]: field["type"] for field in fields if field["name"] in named}
     files, rows = store.arrow_filesystem(branch.path), 0
-    told = [add for add in there if add.get("stats")]
     at = int(datetime.now(UTC).timestamp() * 1000)
     actions: list[Action] = [{"commitInfo": {"timestamp": at, "operation": "COMPUTE STATS"}}]
     for add in (add for add in there if not add.get("stats")):

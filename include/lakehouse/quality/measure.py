@@ -72,7 +72,7 @@ def measure(contract: Contract, rule: Rule, view: View, known: Known) -> str:
         return _told(rule, str(known.counted[rule.name]), rows)
     if rule.name in known.dense:
         key = quote(rule.columns[0])
-        return f"({surplus(f'CAST({key} AS BIGINT)', f'{view(CANDIDATE)} WHERE {_keyed(rule, known.part)}')})"
+        return surplus(f"CAST({key} AS BIGINT)", f"{view(CANDIDATE)} WHERE {_keyed(rule, known.part)}")
     return _told(rule, bad_rows(contract, rule, view, known.part), rows)
 
 

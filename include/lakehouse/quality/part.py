@@ -71,16 +71,21 @@ def _lasting(contract: Contract, rule: Rule) -> bool:
     """Whether a row that is good by `rule` is so for good, as long as it and what it is held against are there."""
     if rule.kind not in COUNTS_ROWS or contract.name in rule.tables:
         return False
-    return rule.kind != "row" or steady(contract, rule.predicate)
+    return steady(contract, rule)
 
 
-def steady(contract: Contract, predicate: str) -> bool:
-    """Whether a predicate gives the same for the same row at any time. False where that is not certain."""
+def steady(contract: Contract, rule: Rule) -> bool:
+    """Whether the predicate of `rule` gives the same for the same row at any time. False where that is not certain.
+
+    What is made of a contract's own words, such as a range, does.
+    """
     from sqlglot import parse_one
     from sqlglot.errors import SqlglotError
 
+    if rule.kind != "row":
+        return True
     try:
-        tree = parse_one(predicate, dialect="spark")
+        tree = parse_one(rule.predicate, dialect="spark")
     except SqlglotError:
         return False
     columns = {column.name.lower() for column in contract.columns}
