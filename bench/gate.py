@@ -23,6 +23,7 @@ from lakehouse.delta import statistics as told_by
 from lakehouse.delta import table_sql
 from lakehouse.quality import check
 from lakehouse.quality.engine import quiet, validate
+from lakehouse.quality.keys import with_keys
 from lakehouse.quality.known import Known
 from lakehouse.quality.statistics import with_statistics
 from lakehouse.spark import connected
@@ -87,7 +88,8 @@ def measure(spark: Any, lake: Path, count: int, rounds: int, jobs: Jobs) -> dict
     candidate.withColumn("price", price).write.format("delta").save(odd)
 
     def gate(path: str = good) -> Any:
-        known = with_statistics(Known(), contract, told_by(path))
+        told = told_by(path)
+        known = with_keys(with_statistics(Known(), contract, told), contract, path, told)
         frame = spark.read.format("delta").load(path)
         return check(contract, frame, spark.table, batch_id="bench", run_id="bench", known=known)
 

@@ -26,6 +26,7 @@ from lakehouse.delta import statistics as told_by
 from lakehouse.ledger.windows import Window
 from lakehouse.pipeline.spec import table_spec
 from lakehouse.quality import check
+from lakehouse.quality.keys import with_keys
 from lakehouse.quality.known import Known
 from lakehouse.quality.statistics import with_statistics
 from lakehouse.spark import connected
@@ -73,7 +74,8 @@ def loaded(spark: Any, folder: Path, lake: Path, number: int, rows: int) -> dict
     stamp = LoadStamp(batch, 1, "1", "bench", datetime.now(UTC), "2025-01-01", "0" * 32)
     counts = load(contract, source, branch, files, {}, (WINDOW,), stamp)
     marks.append(time.perf_counter())
-    known = with_statistics(Known(), contract, told_by(branch.path))
+    told = told_by(branch.path)
+    known = with_keys(with_statistics(Known(), contract, told), contract, branch.path, told)
     candidate = spark.read.format("delta").load(branch.path)
     audit = check(contract, candidate, spark.table, batch_id=batch, run_id="bench", known=known)
     marks.append(time.perf_counter())

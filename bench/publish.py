@@ -17,6 +17,7 @@ from bench.door import arguments, medians, serving_spark, tell, workplace
 from lakehouse.contracts import load_contract
 from lakehouse.delta import ColumnSpec, TableSpec, diff, drop_branch, fast_forward, open_branch, statistics, table_sql
 from lakehouse.quality import check
+from lakehouse.quality.keys import with_keys
 from lakehouse.quality.known import Known
 from lakehouse.quality.statistics import with_statistics
 from lakehouse.spark import connected
@@ -80,7 +81,8 @@ class Bench:
         self.merge(branch.path, shift)
         merged = time.perf_counter()
         candidate = self.spark.read.format("delta").load(branch.path)
-        known = with_statistics(Known(), self.contract, statistics(branch.path))
+        told = statistics(branch.path)
+        known = with_keys(with_statistics(Known(), self.contract, told), self.contract, branch.path, told)
         verdict = check(self.contract, candidate, self.spark.table, batch_id="bench", run_id="bench", known=known)
         if not verdict.passed:
             raise SystemExit(f"The benchmark's own rows fail its contract: {verdict.failures}")

@@ -1,9 +1,34 @@
-"""SQL that tells whether whole numbers repeat, without a shuffle of all of them."""
+"""Whether whole numbers that lie close together repeat: a place for each that there may be, and no sort of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 #: Types whose values are whole numbers.
 WHOLE = ("TINYINT", "SMALLINT", "INT", "BIGINT")
+#: How far apart numbers may lie on average. A word of 64 bits then holds 8 of them.
+APART = 8
+#: How far apart the ends of numbers may lie that `each_once` looks at: a byte of memory for each that there may be.
+SPAN = 1 << 27
+
+
+def each_once(numbers: Iterable[pa.Array], low: int, high: int) -> bool:
+    """Whether none of `numbers`, whole and from `low` to `high`, is there twice. Nulls are none.
+
+    Where a number lies beyond these after all, the answer may be False, and True is right still.
+    """
+    import numpy as np
+
+    places, held = np.zeros(high - low + 1, np.bool_), 0
+    for array in numbers:
+        known = array.drop_null()
+        held += len(known)
+        places[(known.to_numpy(zero_copy_only=False).astype(np.int64) - low) % len(places)] = True
+    return int(np.count_nonzero(places)) == held
 
 
 def surplus(number: str, rows: str) -> str:

@@ -31,6 +31,7 @@ from lakehouse.pipeline.batch import Batch, Run
 from lakehouse.pipeline.scope import checked, scope
 from lakehouse.pipeline.spec import table_spec
 from lakehouse.quality import GateResult, check
+from lakehouse.quality.keys import with_keys
 from lakehouse.quality.known import Known, Part
 from lakehouse.quality.part import kept
 from lakehouse.quality.statistics import with_statistics
@@ -127,6 +128,7 @@ class Depot:
         told, inputs = statistics(branch.path), resolve("silver.parcels", ("silver.vans",), candidates)
         part = scope(self.spark, self.parcels, branch, diff(branch), told, inputs) if partly else None
         known = replace(with_statistics(Known(), self.parcels, told), part=part)
+        known = with_keys(known, self.parcels, branch.path, told)
         frame = self.spark.read.format("delta").load(branch.path)
         result = check(self.parcels, frame, lambda name: inputs[name].frame(self.spark), "b", "r", known)
         return result, part, {"kept": kept(self.parcels, result), "checked": checked(inputs)}

@@ -236,20 +236,6 @@ def test_values_that_a_cast_would_make_up_are_none(spark: Any) -> None:
     assert dict(zip(CASTS, found, strict=True)) == {case: case[3] for case in CASTS}
 
 
-def test_no_dictionary_is_begun_of_what_is_distinct_and_no_bounds_are_kept_that_tell_nothing(
-    spark: Any, contract: Contract, tmp_path: Path
-) -> None:
-    loaded(spark, contract, tmp_path, [{**GOOD, "id": str(n)} for n in range(100)])
-    (file,) = Path(table(contract.name)).rglob("*.parquet")
-    group = pq.read_metadata(file).row_group(0)
-    columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
-    plain = {name for name, column in columns.items() if not column.has_dictionary_page}
-    # Of rows without any extra value, there is nothing to write.
-    assert plain == {"id", "_row_hash", "_extra"}
-    unbound = {name for name, column in columns.items() if column.statistics is None}
-    assert unbound == {"_extra", "_batch_id", "_source_system", "_row_hash"}
-
-
 def test_few_rows_need_no_second_pass(
     spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,8 +24,8 @@ UNIQUE = Rule("id_unique", "unique", ("id",))
 
 
 @pytest.fixture(autouse=True)
-def few_are_many(monkeypatch):
-    monkeypatch.setattr(module, "MANY", 4)
+def no_span_is_nothing(monkeypatch):
+    monkeypatch.setattr(module, "NEAR", 0)
 
 
 def table(path, *files, kind=None):
@@ -47,11 +47,17 @@ def known(path, rule, kind="BIGINT"):
         ([[-3, -2], [0, 25]], True),
         ([[1, 2], [3, 4 * 8]], True),
         ([[1, 2], [3, 4 * 8 + 1]], False),
-        ([[1, 2, 3]], False),
+        ([[7]], True),
     ],
 )
-def test_close_together_and_many(tmp_path, files, close):
+def test_close_together(tmp_path, files, close):
     assert known(table(tmp_path / "t", *files), UNIQUE).dense == ({"id_unique"} if close else set())
+
+
+@pytest.mark.parametrize(("last", "close"), [(100, True), (101, False)])
+def test_a_few_may_lie_apart_as_far_as_costs_nothing(tmp_path, monkeypatch, last, close):
+    monkeypatch.setattr(module, "NEAR", 100)
+    assert bool(known(table(tmp_path / "t", [1, last]), UNIQUE).dense) is close
 
 
 def test_what_needs_a_count_or_has_no_bits(tmp_path):

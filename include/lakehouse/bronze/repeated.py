@@ -5,22 +5,20 @@ It is seldom so, and to look for repeated rows is to sort the whole load.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from lakehouse.bronze.judge import cast
 from lakehouse.contracts.model import Contract, Source
 from lakehouse.ingest.landing import opened
-from lakehouse.repeats import WHOLE
+from lakehouse.repeats import APART, SPAN, WHOLE, each_once
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from lakehouse.bronze.landed import Landed
-
-#: Numbers a key may lie apart, on average and in all, for a byte a number to be held in memory.
-APART, SPAN = 8, 1 << 27
 
 
 def may_repeat(contract: Contract, source: Source, there: Landed) -> bool:
@@ -49,8 +47,6 @@ def distinct(files: Sequence[str], column: str) -> bool:
 
     False, too, where the numbers lie too far apart to tell: see APART and SPAN.
     """
-    import numpy as np
-
     ends, rows = [], 0
     for path in files:
         with opened(path) as file:
@@ -62,13 +58,14 @@ def distinct(files: Sequence[str], column: str) -> bool:
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     if high - low >= min(APART * rows, SPAN):
         return False
-    # Were the footers wrong, two that are equal would share a place all the same.
-    places = np.zeros(high - low + 1, np.bool_)
+    return each_once(_values(files, column), low, high)
+
+
+def _values(files: Sequence[str], column: str) -> Iterator[pa.Array]:
     for path in files:
         with opened(path) as file:
             for batch in file.iter_batches(1 << 20, columns=[column]):
-                places[batch.column(0).to_numpy(zero_copy_only=False).astype(np.int64) - low] = True
-    return int(np.count_nonzero(places)) == rows
+                yield batch.column(0)
 
 
 def _ends(file: pq.ParquetFile, column: str) -> tuple[int, int] | None:

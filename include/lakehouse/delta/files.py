@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from lakehouse.delta import store
 from lakehouse.delta.commit import append_commit, checkpoint
+from lakehouse.delta.features import UnknownFeature
 from lakehouse.delta.log import Action, encode, latest_version, read_commit, transaction_version
+from lakehouse.delta.record import recorded
 from lakehouse.delta.replay import active_files
 
 if TYPE_CHECKING:
@@ -34,6 +38,34 @@ def file_batches(path: str, file: str, rows: int, size: int) -> Iterator[pa.Reco
         whole = sum(told.metadata.row_group(n).total_byte_size for n in range(told.metadata.num_row_groups))
         most = int(size * told.metadata.num_rows / max(whole, 1))
         yield from told.iter_batches(max(min(rows, most), 1))
+
+
+def numbers(path: str, column: str, low: int, high: int) -> Iterator[pa.Array]:
+    """The values of `column`, whole numbers, from `low` to `high`, of the table or branch at `path`; nulls left out.
+
+    Files whose statistics have none of them are not opened. Raises what `files_in` raises.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    branch = recorded(path)
+    table = branch.table_path if branch else path
+    for content in files_in(path):
+        told = json.loads(content.get("stats") or "{}")
+        first, last = (told.get(end, {}).get(column) for end in ("minValues", "maxValues"))
+        if first is not None and last is not None and (last < low or first > high):
+            continue
+        # A branch has files of its own, and such of its table by their whole address.
+        own = not urlsplit(content["path"]).scheme
+        folder, name = (path, content["path"]) if own else (table, store.relative(table, content["path"]))
+        if name is None:
+            raise UnknownFeature(f"{path} names a file outside its table: {content['path']}.", "Open the branch again.")
+        with store.arrow_filesystem(folder).open_input_file(store.decoded(name)) as opened:
+            for batch in pq.ParquetFile(opened).iter_batches(1 << 20, columns=[column]):
+                # A file from before the column was there has none.
+                for values in batch.columns:
+                    within = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
+                    yield values.filter(within)
 
 
 def drop_files(path: str, files: Sequence[Mapping[str, Any]], application: str) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from lakehouse.delta.log import Action, checksum_file, commit_file, encode, kind
 from lakehouse.delta.record import Branch, BranchRefused
 from lakehouse.delta.replay import active_files
 from lakehouse.delta.spec import checksum
+from lakehouse.spark.settings import setting
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -38,23 +39,9 @@ _NUMBERS = ("NONE", "INT_8", "INT_16", "INT_32", "INT_64")
 _WRITTEN = {"date": "DATE", "timestamp": "TIMESTAMP_MICROS", "string": "UTF8"}
 
 
-@contextmanager
-def untold(spark: SparkSession) -> Iterator[None]:
+def untold(spark: SparkSession) -> AbstractContextManager[None]:
     """What `spark` writes meanwhile gets no statistics: `tell` of them afterwards."""
-    before = spark.conf.get(_COLLECT, None)
-    spark.conf.set(_COLLECT, "false")
-    try:
-        yield
-    except BaseException:
-        # What went wrong is to be told, not that a dead session cannot be set back.
-        with suppress(Exception):
-            _set(spark, before)
-        raise
-    _set(spark, before)
-
-
-def _set(spark: SparkSession, value: str | None) -> None:
-    spark.conf.unset(_COLLECT) if value is None else spark.conf.set(_COLLECT, value)
+    return setting(spark, {_COLLECT: "false"})
 
 
 def tell(branch: Branch) -> int:

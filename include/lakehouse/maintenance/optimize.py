@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakehouse import log, paths
+from lakehouse.bronze.form import FORM
 from lakehouse.contracts.layout import TARGET
 from lakehouse.errors import LakehouseError
 from lakehouse.maintenance.due import APPLICATION, Due, Partition, due
@@ -83,8 +84,9 @@ def _rewrite(name: str, path: str, found: Due, zorder: Sequence[str], target: in
     branch = open_branch(path, paths.branch(name, f"optimize-{found.version}", uuid4().hex[:12]), spec, "clone")
     try:
         with connected(f"{name} optimize") as spark:
-            for key in CONF:
-                spark.conf.set(key, str(target))
+            form = FORM if name.startswith("bronze.") else {}
+            for key, value in {**dict.fromkeys(CONF, str(target)), **form}.items():
+                spark.conf.set(key, value)
             spark.sql(statement(table_sql(branch.path), found.partition_by, found.due, zorder)).collect()
         told = {APPLICATION: list(zorder), "by": getpass.getuser()}
         change = diff(branch)

@@ -44,6 +44,7 @@ def gate(
     """
     from lakehouse.delta import Branch, diff, statistics
     from lakehouse.quality import GateFailed, check, docs, record
+    from lakehouse.quality.keys import with_keys
     from lakehouse.quality.part import kept
     from lakehouse.quality.statistics import with_statistics
     from lakehouse.spark import connected
@@ -68,6 +69,7 @@ def gate(
                 fingerprint = change.fingerprint
                 part = scope(spark, contract, branch, change, told, inputs)
                 known = replace(with_statistics(known, contract, told), part=part)
+                known = with_keys(known, contract, branch.path, told)
             audited = _candidate(spark, contract, branch)
 
             def frame(table: str) -> DataFrame:

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.contracts.model import Contract, Rule
 from lakehouse.contracts.rules import BOUNDS, value_of
 from lakehouse.quality.known import Known
-from lakehouse.repeats import WHOLE
+from lakehouse.repeats import APART, WHOLE
 
 if TYPE_CHECKING:
     from lakehouse.delta import Statistics
 
-#: Numbers a key may lie apart, on average: a word of 64 bits then holds 8 keys.
-APART = 8
 #: Types whose statistics, read as what they are, do not compare with a bound as Spark would.
 _INEXACT = ("FLOAT", "DOUBLE", "TIMESTAMP")
-#: Rows below which a shuffle costs nothing.
-MANY = 100_000
+#: How far apart the ends of keys may lie at any rate, however few there are: to look at a place for each is nothing.
+NEAR = 1 << 20
 
 
 def with_statistics(known: Known, contract: Contract, told: Statistics | None) -> Known:
@@ -56,9 +54,9 @@ def _within(span: tuple[Any, Any], name: str, said: Any, kind: str) -> bool:
 
 
 def _close(rule: Rule, contract: Contract, told: Statistics) -> bool:
-    """Whether bits find a repeated key of `rule`, without a shuffle of all keys."""
+    """Whether a repeated key of `rule` is found by a place for each number that there may be (see `repeats`)."""
     # A rule that bears some repeats needs their number.
     if len(rule.columns) > 1 or "unit" in rule.params or contract.column(rule.columns[0]).type not in WHOLE:
         return False
     span, rows = told.span(rule.columns[0]), told.rows
-    return bool(span and rows and rows >= MANY and span[1] - span[0] < APART * rows)
+    return bool(span and rows and span[1] - span[0] < max(APART * rows, NEAR))
