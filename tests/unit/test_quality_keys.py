@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_on_a_branch(tmp_path_factory: pytest.TempPathFactory, before: Any, adde
     branch = open_branch(table, f"{table}/_branch/b/1", SPEC, "clone")
     for values in added:
         append(branch.path, values)
-    old, new = (sum(columns, []) for columns in (before, added))
+    old, new = (list(chain.from_iterable(columns)) for columns in (before, added))
     told = statistics(branch.path)
     assert told
     # Where no row has a key, files tell of no span, and Spark is asked.
