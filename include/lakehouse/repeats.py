@@ -16,10 +16,10 @@ APART = 8
 SPAN = 1 << 27
 
 
-def each_once(numbers: Iterable[pa.Array], low: int, high: int) -> bool:
-    """Whether none of `numbers`, whole and from `low` to `high`, is there twice. Nulls are none.
+def each_once(numbers: Iterable[pa.Array], low: int, high: int) -> int | None:
+    """How many of `numbers`, whole and from `low` to `high`, there are, nulls aside; None where one is there twice.
 
-    Where a number lies beyond these after all, the answer may be False, and True is right still.
+    Should a number lie beyond these after all, it may seem to be another one: then this is None, and never wrong.
     """
     import numpy as np
 
@@ -28,7 +28,7 @@ def each_once(numbers: Iterable[pa.Array], low: int, high: int) -> bool:
         known = array.drop_null()
         held += len(known)
         places[(known.to_numpy(zero_copy_only=False).astype(np.int64) - low) % len(places)] = True
-    return int(np.count_nonzero(places)) == held
+    return held if int(np.count_nonzero(places)) == held else None
 
 
 def surplus(number: str, rows: str) -> str:

@@ -24,7 +24,8 @@ from lakehouse.pipeline.run import publish_group
 from lakehouse.pipeline.scope import scope
 from lakehouse.pipeline.transform import compute
 from lakehouse.quality import GateFailed
-from lakehouse.quality.known import Part
+from lakehouse.quality.keys import with_keys
+from lakehouse.quality.known import Known, Part
 from tests.integration.conftest import Lakehouse
 from tests.integration.test_pipeline import COLUMNS, LATEST, SILVER, SOURCE, put, things
 
@@ -183,10 +184,17 @@ def test_a_gate_goes_on_from_the_version_before(things: Lakehouse, monkeypatch: 
         parts[contract.name] = scope(spark, contract, *rest)
         return parts[contract.name]
 
+    def told(known: Known, contract: Contract, *rest: Any) -> Known:
+        counted[contract.name] = with_keys(known, contract, *rest)
+        return counted[contract.name]
+
+    counted: dict[str, Known] = {}
     monkeypatch.setattr("lakehouse.pipeline.gate.scope", noted)
+    monkeypatch.setattr("lakehouse.quality.keys.with_keys", told)
     put(things, (1, "2025-10-01 10:00:00", 1, "a"))
     things.run("*", *FIRST)
     assert set(parts.values()) == {None}
+    assert counted["silver.things"].counted["id_unique"] == 0
     put(things, (2, "2025-10-02 10:00:00", 2, "b"))
     things.run("*", *SECOND)
     judged = {name: set(part.rules) for name, part in parts.items() if part}

@@ -282,6 +282,22 @@ def test_of_a_large_load_without_a_fault_nothing_is_asked(
     assert len(asked) == 2
 
 
+def test_who_audits_a_large_load_finds_its_log_read(
+    spark: Any, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a log that Delta cannot read fails the load, not its audit."""
+    monkeypatch.setattr("lakehouse.bronze.load.MANY", 1)
+    read: list[list[str]] = []
+    own = type(spark.range(1)).inputFiles
+    monkeypatch.setattr(type(spark.range(1)), "inputFiles", lambda self: read.append(own(self)) or read[-1])
+    loaded(spark, contract, tmp_path, [GOOD, BAD[0]])
+    ((file,),) = read
+    assert f"{table(contract.name)}/_branch/b0/1/part-" in file
+    monkeypatch.setattr(type(spark.range(1)), "inputFiles", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        loaded(spark, contract, tmp_path, [GOOD, BAD[0]], first=1)
+
+
 @pytest.mark.parametrize("kind", ["BIGINT", "STRING"])
 @pytest.mark.parametrize(("keys", "repeat"), [([1, 2, 64, -1], False), ([1, 2, 2], True), ([1, None, None], True)])
 def test_repeated_keys_are_found_before_a_load(

@@ -17,7 +17,4 @@ def form(contract: Contract, source: Source) -> dict[str, str]:
     # all the same, differences are smaller.
     for name in (*key, source.cursor, "_ingest_ts", "_run_date", "_row_hash"):
         settings[f"parquet.enable.dictionary#{name}"] = "false"
-    # Of what all rows share, or of hashes, bounds tell nothing.
-    for name in ("_extra", "_batch_id", "_source_system", "_row_hash"):
-        settings[f"parquet.column.statistics.enabled#{name}"] = "false"
     return settings

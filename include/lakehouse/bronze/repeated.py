@@ -58,7 +58,7 @@ def distinct(files: Sequence[str], column: str) -> bool:
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     if high - low >= min(APART * rows, SPAN):
         return False
-    return each_once(_values(files, column), low, high)
+    return each_once(_values(files, column), low, high) == rows
 
 
 def _values(files: Sequence[str], column: str) -> Iterator[pa.Array]:

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from lakehouse.delta import store
 from lakehouse.delta.branch import base_snapshot
-from lakehouse.delta.features import Snapshot, UnknownFeature, check_action
+from lakehouse.delta.features import Snapshot, check_action
 from lakehouse.delta.log import Action, kind_of, latest_version, read_commit
-from lakehouse.delta.record import Branch, BranchRefused
+from lakehouse.delta.record import Branch, BranchRefused, in_table
 from lakehouse.delta.spec import grown
 from lakehouse.errors import LakehouseError
 
@@ -109,7 +109,6 @@ class _Squash:
 
     def __init__(self, branch: Branch) -> None:
         self.branch = branch
-        self.inside = branch.inside + "/"
         self.files: dict[str, Action] = {}
         self.feed: list[Action] = []
         self.transactions: dict[str, Action] = {}
@@ -132,7 +131,7 @@ class _Squash:
             check_action(self.branch.path, kind, content)
             if kind in _DATA:
                 own = not urlsplit(content["path"]).scheme
-                content["path"] = self.rewritten(content["path"])
+                content["path"] = in_table(self.branch, content["path"])
                 touches = True
                 changes |= kind != "cdc" and bool(content["dataChange"])
                 self._file(kind, content, own)
@@ -146,18 +145,6 @@ class _Squash:
         self.changing += changes
         if changes or not self.statement:
             self.statement = info
-
-    def rewritten(self, path: str) -> str:
-        """A path of the branch's log as the table's log spells it: relative to the table, encoded as it was.
-
-        Its own files are relative to the branch; files of the base are absolute URIs.
-        """
-        if not urlsplit(path).scheme:
-            return store.encoded(self.inside) + path
-        found = store.relative(self.branch.table_path, path)
-        if found is not None:
-            return found
-        raise UnknownFeature(f"{self.branch.path} names a file outside its table: {path}.", "Open the branch again.")
 
     def data(self) -> list[Action]:
         """remove, add and cdc actions.

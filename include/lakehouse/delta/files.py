@@ -1,4 +1,4 @@
-"""The data files of a table, one by one: for tables whose files are what is handed on, such as a stream's landing."""
+"""The data files of a table themselves: handed on one by one, as a stream's landing, or asked for one column."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from lakehouse.delta import store
 from lakehouse.delta.commit import append_commit, checkpoint
 from lakehouse.delta.features import UnknownFeature
 from lakehouse.delta.log import Action, encode, latest_version, read_commit, transaction_version
-from lakehouse.delta.record import recorded
+from lakehouse.delta.record import in_table, recorded
 from lakehouse.delta.replay import active_files
 
 if TYPE_CHECKING:
@@ -40,32 +39,38 @@ def file_batches(path: str, file: str, rows: int, size: int) -> Iterator[pa.Reco
         yield from told.iter_batches(max(min(rows, most), 1))
 
 
-def numbers(path: str, column: str, low: int, high: int) -> Iterator[pa.Array]:
-    """The values of `column`, whole numbers, from `low` to `high`, of the table or branch at `path`; nulls left out.
+def numbers(path: str, column: str, within: tuple[int, int] | None = None) -> Iterator[pa.Array]:
+    """The values of `column`, whole numbers, in the files of the table or branch at `path`; nulls may be among them.
 
-    Files whose statistics have none of them are not opened. Raises what `files_in` raises.
+    `within`: only those from the first to the second; files whose statistics have none of them are not opened.
+    Raises what `files_in` raises, UnknownFeature for a partition's column or a file that is not the table's, and
+    FileNotFoundError.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
+    import pyarrow.dataset as ds
 
-    branch = recorded(path)
+    branch, kind = recorded(path), ds.ParquetFileFormat()
     table = branch.table_path if branch else path
+    files, system = [], store.arrow_filesystem(table)
     for content in files_in(path):
-        told = json.loads(content.get("stats") or "{}")
-        first, last = (told.get(end, {}).get(column) for end in ("minValues", "maxValues"))
-        if first is not None and last is not None and (last < low or first > high):
+        if column in content["partitionValues"]:
+            raise UnknownFeature(f"{path}: files do not hold '{column}', which partitions it.", "Ask Spark for it.")
+        if within and not _reaches(content, column, *within):
             continue
-        # A branch has files of its own, and such of its table by their whole address.
-        own = not urlsplit(content["path"]).scheme
-        folder, name = (path, content["path"]) if own else (table, store.relative(table, content["path"]))
-        if name is None:
-            raise UnknownFeature(f"{path} names a file outside its table: {content['path']}.", "Open the branch again.")
-        with store.arrow_filesystem(folder).open_input_file(store.decoded(name)) as opened:
-            for batch in pq.ParquetFile(opened).iter_batches(1 << 20, columns=[column]):
-                # A file from before the column was there has none.
-                for values in batch.columns:
-                    within = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
-                    yield values.filter(within)
+        name = in_table(branch, content["path"]) if branch else content["path"]
+        files.append(kind.make_fragment(store.decoded(name), filesystem=system))
+    rows = ds.FileSystemDataset(files, pa.schema([(column, pa.int64())]), kind, system)
+    test = (pc.field(column) >= within[0]) & (pc.field(column) <= within[1]) if within else None
+    for batch in rows.to_batches(columns=[column], filter=test):
+        yield batch.column(0)
+
+
+def _reaches(content: Mapping[str, Any], column: str, low: int, high: int) -> bool:
+    """Whether a file may have a value from `low` to `high`, by its statistics."""
+    told = json.loads(content.get("stats") or "{}")
+    first, last = (told.get(end, {}).get(column) for end in ("minValues", "maxValues"))
+    return first is None or last is None or bool(last >= low and first <= high)
 
 
 def drop_files(path: str, files: Sequence[Mapping[str, Any]], application: str) -> bool:

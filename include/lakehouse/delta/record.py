@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 from lakehouse.delta import store
+from lakehouse.delta.features import UnknownFeature
 from lakehouse.errors import LakehouseError
 
 Mode = Literal["append", "clone"]
@@ -62,3 +64,16 @@ def held(branch: Branch) -> bool:
     """Whether the folder still belongs to this branch."""
     record = recorded(branch.path)
     return record is not None and record.id == branch.id
+
+
+def in_table(branch: Branch, path: str) -> str:
+    """A path of the branch's log as the table's log spells it: relative to the table, encoded as it was.
+
+    Its own files are relative to the branch; files of the base are absolute URIs.
+    """
+    if not urlsplit(path).scheme:
+        return f"{store.encoded(branch.inside)}/{path}"
+    found = store.relative(branch.table_path, path)
+    if found is not None:
+        return found
+    raise UnknownFeature(f"{branch.path} names a file outside its table: {path}.", "Open the branch again.")

@@ -1,5 +1,7 @@
 """From contracts to the Glue catalog: native Delta tables, as Athena's engine 3, Redshift Spectrum and Trino read them.
 
+(Bronze's files are Parquet's second version, see `bronze.form`: Athena and Trino know it.)
+
 Athena reads files and types from the Delta log; Lake Formation needs the columns in Glue to agree with it.
 """
 

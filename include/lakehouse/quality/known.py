@@ -32,9 +32,9 @@ class Known:
     figures: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     #: Rules whose number is taken but not judged this time, and why.
     unjudged: Mapping[str, str] = field(default_factory=dict)
-    #: Single-column unique rules whose values lie close together: whole numbers, few of them missing.
+    #: Single-column unique rules to be looked at by bits: whole numbers that lie close together (see `repeats`).
     dense: frozenset[str] = frozenset()
-    #: Bad rows of rules that the statistics of the candidate's files tell.
+    #: Bad rows of rules that the candidate's files tell: by their statistics, or a column of whole numbers.
     counted: Mapping[str, int] = field(default_factory=dict)
     #: What of the candidate is looked at; None: all of it.
     part: Part | None = None

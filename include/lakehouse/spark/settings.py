@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def setting(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
     """`values` are set meanwhile; afterwards the session has what it had before."""
     before = {name: spark.conf.get(name, None) for name in values}
-    _set(spark, values)
     try:
+        _set(spark, values)
         yield
     except BaseException:
         # What went wrong is to be told, not that a dead session cannot be set back.
