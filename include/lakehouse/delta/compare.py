@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta import store
 from lakehouse.delta.branch import base_snapshot
 from lakehouse.delta.diff import diff
 from lakehouse.delta.features import snapshot
+from lakehouse.delta.files import dataset_of
 from lakehouse.delta.log import latest_version
 from lakehouse.delta.record import Branch
 from lakehouse.delta.replay import active_files
@@ -83,25 +83,12 @@ def _counts(db: Any, key: tuple[str, ...], values: list[str], mode: str) -> tupl
 
 
 def _dataset(branch: Branch, fields: list[dict[str, Any]], files: Iterable[dict[str, Any]]) -> ds.Dataset:
-    """Files of the table by their place in it, with partition values as columns, opened by delta-rs's file system."""
+    """Files of the table by their place in it, with partition values as columns."""
     import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.dataset as ds
     from deltalake import Schema
 
     schema = pa.schema(Schema.from_json(json.dumps({"type": "struct", "fields": fields})).to_arrow())
-    system = store.arrow_filesystem(branch.table_path)
-    parquet = ds.ParquetFileFormat()
-    fragments = []
-    for content in files:
-        test = None
-        for name, text in (content.get("partitionValues") or {}).items():
-            value = pa.scalar(text).cast(schema.field(name).type) if text is not None else None
-            one = pc.field(name).is_null() if value is None else pc.field(name) == value
-            test = one if test is None else test & one
-        path = store.decoded(content["path"])
-        fragments.append(parquet.make_fragment(path, filesystem=system, partition_expression=test))
-    return ds.FileSystemDataset(fragments, schema, parquet, system)
+    return dataset_of(branch.table_path, schema, files)
 
 
 def _number(kind: Any) -> bool:

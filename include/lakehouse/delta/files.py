@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta import store
@@ -16,6 +16,7 @@ from lakehouse.delta.replay import active_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
 
 def files_in(path: str) -> list[dict[str, Any]]:
@@ -48,22 +49,40 @@ def numbers(path: str, column: str, within: tuple[int, int] | None = None) -> It
     """
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.dataset as ds
 
-    branch, kind = recorded(path), ds.ParquetFileFormat()
-    table = branch.table_path if branch else path
-    files, system = [], store.arrow_filesystem(table)
+    branch, files = recorded(path), []
     for content in files_in(path):
         if column in content["partitionValues"]:
             raise UnknownFeature(f"{path}: files do not hold '{column}', which partitions it.", "Ask Spark for it.")
-        if within and not _reaches(content, column, *within):
-            continue
-        name = in_table(branch, content["path"]) if branch else content["path"]
-        files.append(kind.make_fragment(store.decoded(name), filesystem=system))
-    rows = ds.FileSystemDataset(files, pa.schema([(column, pa.int64())]), kind, system)
+        if within is None or _reaches(content, column, *within):
+            files.append({**content, "path": in_table(branch, content["path"])} if branch else content)
+    rows = dataset_of(branch.table_path if branch else path, pa.schema([(column, pa.int64())]), files)
     test = (pc.field(column) >= within[0]) & (pc.field(column) <= within[1]) if within else None
     for batch in rows.to_batches(columns=[column], filter=test):
         yield batch.column(0)
+
+
+def dataset_of(table: str, schema: pa.Schema, files: Iterable[Mapping[str, Any]]) -> ds.Dataset:
+    """The columns `schema` of `files`, content of add or remove actions as the table's log spells their paths.
+
+    Partition values, which no file holds, are columns as well. Opened by delta-rs's file system.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.dataset as ds
+
+    system, parquet, fragments = store.arrow_filesystem(table), ds.ParquetFileFormat(), []
+    for content in files:
+        test = None
+        for name, text in (content.get("partitionValues") or {}).items():
+            if name not in schema.names:
+                continue
+            value = pa.scalar(text).cast(schema.field(name).type) if text is not None else None
+            one = pc.field(name).is_null() if value is None else pc.field(name) == value
+            test = one if test is None else test & one
+        path = store.decoded(content["path"])
+        fragments.append(parquet.make_fragment(path, filesystem=system, partition_expression=test))
+    return ds.FileSystemDataset(fragments, schema, parquet, system)
 
 
 def _reaches(content: Mapping[str, Any], column: str, low: int, high: int) -> bool:
