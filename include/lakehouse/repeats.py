@@ -19,15 +19,19 @@ SPAN = 1 << 27
 def each_once(numbers: Iterable[pa.Array], low: int, high: int) -> int | None:
     """How many of `numbers`, whole and from `low` to `high`, there are, nulls aside; None where one is there twice.
 
-    Should a number lie beyond these after all, it may seem to be another one: then this is None, and never wrong.
+    None, too, where a number lies beyond these after all.
     """
     import numpy as np
 
     places, held = np.zeros(high - low + 1, np.bool_), 0
     for array in numbers:
-        known = array.drop_null()
+        known = array.drop_null().to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+        if not len(known):
+            continue
+        if known.min() < low or known.max() > high:
+            return None
         held += len(known)
-        places[(known.to_numpy(zero_copy_only=False).astype(np.int64) - low) % len(places)] = True
+        places[known - low] = True
     return held if int(np.count_nonzero(places)) == held else None
 
 

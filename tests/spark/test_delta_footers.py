@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from lakehouse.delta import ColumnSpec, TableSpec, diff, latest_version, open_branch, tell, untold
+from lakehouse.delta import UNTOLD, ColumnSpec, TableSpec, diff, latest_version, open_branch, tell
 from lakehouse.delta.replay import active_files
+from lakehouse.spark.settings import setting
 
 KINDS = {
     "n": "BIGINT",
@@ -41,7 +42,7 @@ def branches(tmp_path, spark):
     table = str(tmp_path / "my lake" / "t")
     own, ours = (open_branch(table, f"{table}/_branch/{name}/1", SPEC, "append") for name in ("own", "ours"))
     rows.write.format("delta").mode("append").save(own.path)
-    with untold(spark):
+    with setting(spark, UNTOLD):
         rows.write.format("delta").mode("append").save(ours.path)
     assert [file.get("stats") for file in active_files(ours.path, latest_version(ours.path))] == [None]
     tell(ours)
@@ -93,7 +94,7 @@ def test_a_file_without_rows_is_none_of_the_branch(spark, tmp_path):
     table = str(tmp_path / "t")
     branch = open_branch(table, f"{table}/_branch/b/1", SPEC, "append")
     rows = spark.sql("SELECT " + ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in KINDS.items()))
-    with untold(spark):
+    with setting(spark, UNTOLD):
         rows.where("rand() > 2").write.format("delta").mode("append").save(branch.path)
     assert len(active_files(branch.path, latest_version(branch.path))) == 1
     assert tell(branch) == 0
@@ -103,7 +104,7 @@ def test_a_file_without_rows_is_none_of_the_branch(spark, tmp_path):
 
 
 def test_the_session_writes_statistics_again(spark, tmp_path):
-    with untold(spark):
+    with setting(spark, UNTOLD):
         pass
     path = str(tmp_path / "after")
     spark.range(3).coalesce(1).write.format("delta").save(path)

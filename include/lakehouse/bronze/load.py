@@ -83,7 +83,7 @@ def load(
     the contract's quarantine threshold allows are at fault, those not counted that a published load has set aside
     before (CON-2).
     """
-    from lakehouse.delta import tell, untold
+    from lakehouse.delta import UNTOLD, tell
 
     spark, many = there.frames[0].sparkSession, there.rows >= MANY
     # What tells of the moment could say another thing when it is asked again.
@@ -111,7 +111,7 @@ def load(
         f"CAST({literal(stamp.run_date)} AS DATE) AS _run_date",
         "_row_hash",
     )
-    with untold(spark), setting(spark, form(contract, source)):
+    with setting(spark, {**UNTOLD, **form(contract, source)}):
         new.write.format("delta").mode("append").save(branch.path)
     reach("load.appended")
     appended = tell(branch)

@@ -10,8 +10,8 @@ from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
 from lakehouse.delta.feed import changed_since, changes, feed_problem
-from lakehouse.delta.files import drop_files, file_batches, files_in, numbers
-from lakehouse.delta.footers import tell, untold
+from lakehouse.delta.files import drop_files, file_batches, files_in, numbers, numbers_in
+from lakehouse.delta.footers import UNTOLD, tell
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version, version_at
 from lakehouse.delta.publish import (
     CandidateChanged,
@@ -32,6 +32,7 @@ from lakehouse.delta.transactions import Commit, commit_of, transactions
 
 __all__ = [
     "DEFAULT_PROPERTIES",
+    "UNTOLD",
     "Branch",
     "BranchRefused",
     "CandidateChanged",
@@ -74,6 +75,7 @@ __all__ = [
     "latest_version",
     "newest",
     "numbers",
+    "numbers_in",
     "open_branch",
     "read_rows",
     "revert",
@@ -87,6 +89,5 @@ __all__ = [
     "tell",
     "transaction_version",
     "transactions",
-    "untold",
     "version_at",
 ]

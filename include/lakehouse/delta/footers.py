@@ -1,7 +1,7 @@
 """What the footers of a branch's own Parquet files say, told by its log as the statistics of its files.
 
 Whoever writes Parquet counts nulls and keeps bounds anyway: for Delta's writer to look at every value again costs more
-than a tenth of a write. So Spark appends without statistics (`untold`), and they are read from the footers (`tell`).
+than a tenth of a write. So Spark appends without statistics (`UNTOLD`), and they are read from the footers (`tell`).
 """
 
 from __future__ import annotations
@@ -9,23 +9,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lakehouse.delta import store
 from lakehouse.delta.log import Action, checksum_file, commit_file, encode, kind_of, latest_version, read_commit
 from lakehouse.delta.record import Branch, BranchRefused
 from lakehouse.delta.replay import active_files
 from lakehouse.delta.spec import checksum
-from lakehouse.spark.settings import setting
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-#: Whether Delta's writer makes statistics.
-_COLLECT = "spark.databricks.delta.stats.collect"
+#: The setting of a session whose writes get no statistics of Delta's: `tell` of them afterwards.
+UNTOLD = {"spark.databricks.delta.stats.collect": "false"}
 #: The columns a table's files tell of: names, those in backticks with backticks doubled.
 _TOLD, _NAME = "delta.dataSkippingStatsColumns", re.compile(r"`((?:[^`]|``)+)`|([^,`\s]+)")
 #: Characters of a text's bounds, as Delta has them; after a longer one comes the greatest character there is.
@@ -37,11 +32,6 @@ _INTEGERS = ("byte", "short", "integer", "long")
 #: What Parquet calls them, and other kinds. Others may be written otherwise, times in nanoseconds for one.
 _NUMBERS = ("NONE", "INT_8", "INT_16", "INT_32", "INT_64")
 _WRITTEN = {"date": "DATE", "timestamp": "TIMESTAMP_MICROS", "string": "UTF8"}
-
-
-def untold(spark: SparkSession) -> AbstractContextManager[None]:
-    """What `spark` writes meanwhile gets no statistics: `tell` of them afterwards."""
-    return setting(spark, {_COLLECT: "false"})
 
 
 def tell(branch: Branch) -> int:

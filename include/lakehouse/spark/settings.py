@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 @contextmanager
 def setting(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
     """`values` are set meanwhile; afterwards the session has what it had before."""
-    before = {name: spark.conf.get(name, None) for name in values}
+    # A request for each name would cost as much as all else that a load asks before it writes.
+    there = spark.conf.getAll
+    before = {name: there.get(name) for name in values}
     try:
         _set(spark, values)
         yield
