@@ -68,6 +68,10 @@ SMALL_DATA_JAVA = (
     "-XX:Tier4BackEdgeThreshold=160000"
 )
 
+#: Where data are large, pages of Parquet are humongous to G1 with the small regions of a heap that is yet to grow: each
+#: second it marked the whole heap, a tenth of two cores, and gave memory back only to ask for it again.
+LARGE_DATA_JAVA = "-Xms{memory} -XX:G1HeapRegionSize=16m"
+
 LOG4J = """\
 rootLogger.level = warn
 rootLogger.appenderRef.stderr.ref = stderr
@@ -107,7 +111,7 @@ def connect_command(
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     options = [
-        SMALL_DATA_JAVA if small_data else "",
+        SMALL_DATA_JAVA if small_data else LARGE_DATA_JAVA.format(memory=driver_memory),
         f'-Djava.io.tmpdir="{folders["tmp"]}"',
         f'-Dlog4j2.configurationFile="{folders["conf"] / "log4j2.properties"}"',
         java or (shared_classes() if local else ""),
