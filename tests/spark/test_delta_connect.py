@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -56,6 +58,25 @@ def test_the_token_is_in_no_file_and_no_command_line(tmp_path):
     assert environment["SPARK_CONNECT_AUTHENTICATE_TOKEN"] == "s3cret-token"
     assert not any("s3cret-token" in word for word in argv)
     assert not any("s3cret-token" in p.read_text() for p in tmp_path.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize(("small_data", "heap"), [(False, 512 << 20), (True, None)])
+def test_java_takes_the_options(tmp_path, small_data, heap):
+    from lakehouse.spark.java import java_home
+    from lakehouse.spark.server import connect_command
+
+    connect_command(1, "s3cret-token", tmp_path, driver_memory="512m", small_data=small_data)
+    lines = (tmp_path / "conf" / "spark.properties").read_text().splitlines()
+    (options,) = [line.partition(" ")[2] for line in lines if line.startswith("spark.driver.extraJavaOptions ")]
+    shown = subprocess.run(
+        [f"{java_home()}/bin/java", "-Xmx512m", *shlex.split(options), "-XX:+PrintFlagsFinal", "-version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    if heap:
+        assert re.search(rf"InitialHeapSize += {heap} ", shown)
+        assert re.search(r"G1HeapRegionSize += 16777216 ", shown)
 
 
 def test_a_server_maps_its_classes_from_the_archive(connect_server):

@@ -60,3 +60,12 @@ def test_no_more_memory_than_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_without_statistics_nothing_is_told(tmp_path: Path) -> None:
     assert not distinct(files(tmp_path, [1, 2], write_statistics=False), "n")
+
+
+@pytest.mark.parametrize("folder", ["plain", "with space", "ä+b"])
+@pytest.mark.parametrize("name", ["plain", "with space", "per%41cent", "ä+b#c?d"])
+def test_wherever_the_files_are(tmp_path: Path, folder: str, name: str) -> None:
+    (tmp_path / folder).mkdir()
+    (file,) = files(tmp_path / folder, [1, 2, 3])
+    named = Path(file).rename(tmp_path / folder / f"{name}.parquet")
+    assert distinct([str(named)], "n")
