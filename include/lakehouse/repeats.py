@@ -23,16 +23,17 @@ def each_once(numbers: Iterable[pa.Array], low: int, high: int) -> int | None:
     """
     import numpy as np
 
-    places, held = np.zeros(high - low + 1, np.bool_), 0
+    places, held, beyond = np.zeros(high - low + 1, np.bool_), 0, False
     for array in numbers:
         known = array.drop_null().to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
         if not len(known):
             continue
-        if known.min() < low or known.max() > high:
-            return None
+        # All the same to the end: a scan that is left, at the end of a process, may take it down.
+        if beyond := beyond or known.min() < low or known.max() > high:
+            continue
         held += len(known)
         places[known - low] = True
-    return held if int(np.count_nonzero(places)) == held else None
+    return held if not beyond and int(np.count_nonzero(places)) == held else None
 
 
 def surplus(number: str, rows: str) -> str:

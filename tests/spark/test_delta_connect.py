@@ -74,6 +74,7 @@ def test_java_takes_the_options(tmp_path, small_data, heap):
         text=True,
         check=True,
     ).stdout
+    assert re.search(rf"UseSerialGC += {str(small_data).lower()} ", shown)
     if heap:
         assert re.search(rf"InitialHeapSize += {heap} ", shown)
         assert re.search(r"G1HeapRegionSize += 16777216 ", shown)

@@ -62,7 +62,7 @@ def test_without_statistics_nothing_is_told(tmp_path: Path) -> None:
     assert not distinct(files(tmp_path, [1, 2], write_statistics=False), "n")
 
 
-@pytest.mark.parametrize("folder", ["plain", "with space", "ä+b"])
+@pytest.mark.parametrize("folder", ["plain", "with space", "per%41cent", "ä+b"])
 @pytest.mark.parametrize("name", ["plain", "with space", "per%41cent", "ä+b#c?d"])
 def test_wherever_the_files_are(tmp_path: Path, folder: str, name: str) -> None:
     (tmp_path / folder).mkdir()

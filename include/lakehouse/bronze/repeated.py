@@ -5,17 +5,17 @@ It is seldom so, and to look for repeated rows is to sort the whole load.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from lakehouse.bronze.judge import cast
 from lakehouse.contracts.model import Contract, Source
-from lakehouse.delta import numbers_in, store
 from lakehouse.ingest.landing import opened
 from lakehouse.repeats import APART, SPAN, WHOLE, each_once
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from lakehouse.bronze.landed import Landed
@@ -58,8 +58,14 @@ def distinct(files: Sequence[str], column: str) -> bool:
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     if high - low >= min(APART * rows, SPAN):
         return False
-    folder, names = files[0].rpartition("/")[0], [store.encoded(path.rpartition("/")[2]) for path in files]
-    return each_once(numbers_in(folder, names, column), low, high) == rows
+    return each_once(_values(files, column), low, high) == rows
+
+
+def _values(files: Sequence[str], column: str) -> Iterator[pa.Array]:
+    for path in files:
+        with opened(path) as file:
+            for batch in file.iter_batches(1 << 20, columns=[column]):
+                yield batch.column(0)
 
 
 def _ends(file: pq.ParquetFile, column: str) -> tuple[int, int] | None:

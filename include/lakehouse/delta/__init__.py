@@ -10,7 +10,7 @@ from lakehouse.delta.diff import Diff, SeveralStatements, diff
 from lakehouse.delta.fate import drop_branch
 from lakehouse.delta.features import UnknownFeature
 from lakehouse.delta.feed import changed_since, changes, feed_problem
-from lakehouse.delta.files import drop_files, file_batches, files_in, numbers, numbers_in
+from lakehouse.delta.files import drop_files, file_batches, files_in, numbers
 from lakehouse.delta.footers import UNTOLD, tell
 from lakehouse.delta.log import commit_metadata, latest_version, transaction_version, version_at
 from lakehouse.delta.publish import (
@@ -75,7 +75,6 @@ __all__ = [
     "latest_version",
     "newest",
     "numbers",
-    "numbers_in",
     "open_branch",
     "read_rows",
     "revert",

@@ -47,23 +47,16 @@ def numbers(path: str, column: str, within: tuple[int, int] | None = None) -> It
     Raises what `files_in` raises, UnknownFeature for a partition's column or a file that is not the table's, and
     FileNotFoundError.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     branch, files = recorded(path), []
     for content in files_in(path):
         if column in content["partitionValues"]:
             raise UnknownFeature(f"{path}: files do not hold '{column}', which partitions it.", "Ask Spark for it.")
         if within is None or _reaches(content, column, *within):
-            files.append(in_table(branch, content["path"]) if branch else content["path"])
-    yield from numbers_in(branch.table_path if branch else path, files, column, within)
-
-
-def numbers_in(
-    folder: str, files: Iterable[str], column: str, within: tuple[int, int] | None = None
-) -> Iterator[pa.Array]:
-    """As `numbers`, of Parquet files in `folder`, spelled as in a log. Raises FileNotFoundError."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    rows = dataset_of(folder, pa.schema([(column, pa.int64())]), [{"path": file} for file in files])
+            files.append({**content, "path": in_table(branch, content["path"])} if branch else content)
+    rows = dataset_of(branch.table_path if branch else path, pa.schema([(column, pa.int64())]), files)
     test = (pc.field(column) >= within[0]) & (pc.field(column) <= within[1]) if within else None
     for batch in rows.to_batches(columns=[column], filter=test):
         yield batch.column(0)

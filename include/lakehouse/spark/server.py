@@ -68,8 +68,8 @@ SMALL_DATA_JAVA = (
     "-XX:Tier4BackEdgeThreshold=160000"
 )
 
-#: Where data are large, pages of Parquet are humongous to G1 with the small regions of a heap that is yet to grow: each
-#: second it marked the whole heap, a tenth of two cores, and gave memory back only to ask for it again.
+#: Where data are large, pages of Parquet are humongous to G1 with the small regions of a heap that is yet to grow. It
+#: marked the whole heap every other second, a tenth of two cores, and gave memory back only to ask for it again.
 LARGE_DATA_JAVA = "-Xms{memory} -XX:G1HeapRegionSize=16m"
 
 LOG4J = """\
@@ -110,8 +110,9 @@ def connect_command(
     folders = {name: work.resolve() / name for name in ("conf", "local", "warehouse", "tmp")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
+    memory = (conf or {}).get("spark.driver.memory", driver_memory)
     options = [
-        SMALL_DATA_JAVA if small_data else LARGE_DATA_JAVA.format(memory=driver_memory),
+        SMALL_DATA_JAVA if small_data else LARGE_DATA_JAVA.format(memory=memory),
         f'-Djava.io.tmpdir="{folders["tmp"]}"',
         f'-Dlog4j2.configurationFile="{folders["conf"] / "log4j2.properties"}"',
         java or (shared_classes() if local else ""),
@@ -120,7 +121,7 @@ def connect_command(
         **SESSION_CONF,
         "spark.master": master,
         "spark.app.name": "lakehouse",
-        "spark.driver.memory": driver_memory,
+        "spark.driver.memory": memory,
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.extraJavaOptions": " ".join(options),
